@@ -1,0 +1,66 @@
+# Everything sets itself up: `make test` on a bare machine with Python >= 3.11, Go and kubectl is enough.
+# Stamps make a second call quick; delete .stamps and .venv to start over.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := .stamps
+PYTEST := $(BIN)/pytest
+# Two workers beside one shared control plane: more would only queue at its two cores.
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help install lint format unit test demo bench generate lock controlplane clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+install: $(STAMPS)/install ## .venv with .venv/bin/keywright
+
+$(STAMPS)/venv: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "keywright needs Python 3.11 or newer: run make PYTHON=python3.11" >&2; exit 1; }
+	@echo "installing the locked dependencies into $(VENV) (about a minute the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/install: $(STAMPS)/venv pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+controlplane: install ## the control plane's binaries: found, or built once (about 8 minutes)
+	@$(BIN)/keywright devcluster build
+
+lint: install ## ruff, mypy, the directions between rooms, generated files
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: install ## ruff's own corrections
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+unit: install ## tests that need no control plane
+	@$(PYTEST) -q -m "not plane"
+
+test: install controlplane ## every test, on the real control plane
+	@$(PYTEST) -q -n $(JOBS) --dist loadgroup
+
+demo: install controlplane ## the whole life of a few keys on this machine
+	@$(BIN)/keywright demo $(DEMO)
+
+bench: install controlplane ## throughput beside the floor of a bare client
+	@$(BIN)/python benchmarks/issue.py $(BENCH)
+
+generate: install ## crds/ from the models
+	@$(BIN)/python -m keywright.api.crd crds
+
+lock: $(STAMPS)/venv ## requirements.lock anew from pyproject.toml
+	@$(BIN)/uv pip compile pyproject.toml --extra sandbox --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet --upgrade --output-file requirements.lock
+
+clean: ## what make made
+	@rm -rf $(VENV) $(STAMPS) .mypy_cache .ruff_cache .pytest_cache .hypothesis
