@@ -1,0 +1,1 @@
+"""One outside client per module; siblings do not import each other."""

@@ -1,0 +1,1 @@
+"""The kinds: group keywright.dev, version v1alpha1."""

@@ -1,0 +1,179 @@
+"""What the planner is told of the world: plain values, each of which may be unknown, absent or there.
+
+Nothing here is fetched by the planner; a fact that it lacks it asks for with `Look`. Unknown is never taken for absent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from keywright.api.apikey import KeyIssuerIdentity
+    from keywright.api.keyissuer import KeyIssuerSpec
+    from keywright.api.reasons import Reason
+    from keywright.keys import AttemptId, KeyId, KeyRecord, ListedKey, ResourceKey, Workspace
+
+__all__ = [
+    "Absent",
+    "Fact",
+    "Failure",
+    "Foreign",
+    "IssuerFacts",
+    "Observed",
+    "Present",
+    "Refusal",
+    "Subject",
+    "TargetLayout",
+    "TargetState",
+]
+
+
+class Fact(Enum):
+    """A fact that costs a call, and is looked up only when a decision needs it."""
+
+    ISSUER = "issuer"
+    """The issuer can be used, and what workspace and user are to it."""
+    TARGET = "target"
+    """What stands at the target, read fresh."""
+    REHEARSAL = "rehearsal"
+    """Whether a write to the target would be accepted."""
+    LISTING = "listing"
+    """This ApiKey's live keys at the issuer, listed fresh."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The ApiKey itself, less spec and status. `resource_version` is what guarded writes name."""
+
+    key: ResourceKey
+    uid: str
+    generation: int
+    resource_version: str
+    created_at: datetime
+    deleting: bool
+    finalizer: bool
+    rotate: str | None
+    compromised: str | None
+    abandon: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TargetLayout:
+    """How a Secret is laid out: all that spec.target.secret says but `adopt`, and where it is."""
+
+    namespace: str
+    name: str
+    key: str
+    template: Mapping[str, str] | None
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Nothing stands there: known, not guessed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """Something stands there that was not made for this ApiKey; `whose` is a phrase for the user."""
+
+    whose: str
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """A target made by keywright. `record` is None where nothing was delivered yet (a fence) or the record was spoilt.
+
+    `digest` is the plaintext's, None where it is missing; `layout_digest` tells of template, labels and owner, to compare
+    with the wanted one; `fence` the attempt it was fenced against.
+    """
+
+    owner: ResourceKey
+    owner_uid: str
+    version: str
+    record: KeyRecord | None
+    digest: str | None
+    layout_digest: str
+    fence: str | None
+    data_keys: tuple[str, ...] = ()
+
+
+TargetState = Absent | Present | Foreign
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why not: goes to the condition. `stalled`: a person must act; `after`: seconds until it is looked at again."""
+
+    reason: Reason
+    message: str
+    stalled: bool = True
+    after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerFacts:
+    """A usable issuer, seen with one ApiKey's eyes. `namespace_labels` is None where no grant needs them."""
+
+    identity: KeyIssuerIdentity
+    spec: KeyIssuerSpec
+    workspace: Workspace
+    user_id: str
+    namespace_labels: Mapping[str, str] | None
+    keys_in_namespace: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How this pass's attempt ended without a delivery.
+
+    `committed`: None nobody knows, False surely no key was made, else the key that was. `settled`: every write to the target got a
+    definite refusal, so nothing can arrive there any more. `counts`: towards the circuit breaker.
+    """
+
+    reason: Reason
+    message: str
+    key_id: KeyId | None
+    maybe_committed: bool
+    settled: bool
+    counts: bool = True
+    after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The world as one pass of the reconciler knows it. None everywhere means: not looked at (yet)."""
+
+    subject: Subject
+    cluster_id: str
+    min_interval: float
+    late_window: float
+    rival: ResourceKey | None = None
+    """Another ApiKey that claims the same target and is older."""
+    owner_exists: bool = True
+    """Whether the ApiKey that the target's record names (by uid) is still there."""
+    issuer: IssuerFacts | Refusal | None = None
+    target: TargetState | None = None
+    target_fresh: bool = False
+    rehearsal: Refusal | bool | None = None
+    """True: a write would be accepted."""
+    listing: tuple[ListedKey, ...] | Refusal | None = None
+    listing_fresh: bool = False
+    key_gone: bool = False
+    """The inventory missed the current key twice in a row."""
+    fresh_attempt: AttemptId | None = None
+    """The attempt that this pass wrote down and has not posted yet."""
+    failure: Failure | None = None
+    revoked: frozenset[KeyId] = field(default_factory=frozenset)
+    """Keys that this pass has revoked."""
+    failed_revocations: Mapping[KeyId, str] = field(default_factory=dict)
+    """Keys that this pass could not revoke, and why."""
+    cleaned: frozenset[str] = field(default_factory=frozenset)
+    """Targets, by name, that this pass has cleaned."""

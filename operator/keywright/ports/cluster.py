@@ -1,0 +1,86 @@
+"""The Kubernetes objects that keywright works on, less the Secrets it delivers into (ports/sink.py).
+
+What a watch has said is known without asking; writes are guarded by resourceVersion and never repeated. Raises Conflict
+(409), Rejected (other 4xx; a missing right names the verb), Unavailable (nothing happened), Ambiguous (nobody knows).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from keywright.api.apikey import KeyIssuerIdentity
+    from keywright.api.base import SecretKeyRef
+    from keywright.keys import ResourceKey, SecretValue
+
+__all__ = ["Cluster", "EventNote", "Object"]
+
+Object = dict[str, Any]
+"""A Kubernetes object as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventNote:
+    """An event to be written about an object."""
+
+    about: Mapping[str, Any]
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+class Cluster(Protocol):
+    """The apiserver."""
+
+    def api_key(self, key: ResourceKey) -> Object | None:
+        """The ApiKey as last seen; None: not there."""
+        ...
+
+    def api_keys(self) -> Iterable[Object]:
+        """All ApiKeys as last seen."""
+        ...
+
+    def claimants(self, namespace: str, secret: str) -> Iterable[Object]:
+        """The ApiKeys whose target is this Secret."""
+        ...
+
+    def users_of(self, identity: KeyIssuerIdentity, namespace: str | None) -> Iterable[ResourceKey]:
+        """ApiKeys whose issuerRef names this issuer; `namespace`: a KeyIssuer's own, None for a ClusterKeyIssuer."""
+        ...
+
+    def issuer(self, kind: str, namespace: str | None, name: str) -> Object | None:
+        """The issuer object as last seen; None: not there."""
+        ...
+
+    async def refresh(self, key: ResourceKey) -> Object | None:
+        """Read the ApiKey anew, after a Conflict."""
+        ...
+
+    async def patch_status(self, seen: Object, status: Mapping[str, Any]) -> Object:
+        """Replace the status, guarded by what was seen; works for ApiKeys and issuers. Returns what stands now."""
+        ...
+
+    async def add_finalizer(self, seen: Object) -> Object:
+        """Put keywright's finalizer on, guarded."""
+        ...
+
+    async def remove_finalizer(self, seen: Object) -> None:
+        """Take keywright's finalizer off, guarded; an object that is gone counts as done."""
+        ...
+
+    async def read_value(
+        self, kind: Literal["Secret", "ConfigMap"], namespace: str, ref: SecretKeyRef
+    ) -> SecretValue | None:
+        """One data key of one object, by name; None where object or key is missing."""
+        ...
+
+    async def namespace_labels(self, namespace: str) -> Mapping[str, str]:
+        """The labels of a namespace, at most a minute old."""
+        ...
+
+    def note(self, event: EventNote) -> None:
+        """Write an event in the background: never waits, never fails; the same words within an hour are written once."""
+        ...

@@ -1,0 +1,92 @@
+"""The platform that makes keys.
+
+An implementation never repeats a request by itself, answers within its deadline, and converts every failure into one of
+keywright.errors: for a read, Unavailable, RateLimited, Unauthorized, Rejected; for `create`, what each means for the
+attempt is said there. No error carries a response's body.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from keywright.keys import ListedKey, Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date, datetime
+
+    from keywright.api.keyissuer import KeyIssuerSpec
+    from keywright.keys import KeyId, SecretValue
+
+__all__ = ["IssuedKey", "Issuer", "IssuerFactory", "KeyRequest", "ListedKey", "Workspace"]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRequest:
+    """One key to create; `name` is the label with its tag, `expiration` the last day it works (UTC)."""
+
+    name: str
+    workspace_id: str
+    user_id: str
+    expiration: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedKey:
+    """The answer to a create: the only time the plaintext is seen. `expires_on` may differ from what was asked."""
+
+    key_id: KeyId
+    plaintext: SecretValue
+    masked: str
+    expires_on: date | None
+    created_at: datetime | None
+
+
+class Issuer(Protocol):
+    """One issuer, with one pooled client, one admin key and one request budget."""
+
+    async def create(self, request: KeyRequest) -> IssuedKey:
+        """Create one key; call it once per attempt.
+
+        Raises Rejected (4xx), Unauthorized (401, 403), RateLimited (429), Unavailable (the request surely never left: refused
+        connection, name not resolved, TLS failed): no key was made. Raises Ambiguous for everything else (time-out, cut
+        connection, 5xx, a body that cannot be understood): a key may have been made, now or a little later.
+        """
+        ...
+
+    async def revoke(self, key_id: KeyId) -> None:
+        """Delete a key; one that is not there counts as deleted. May be repeated."""
+        ...
+
+    async def list_keys(self, name: str | None = None) -> Sequence[ListedKey]:
+        """All live keys whose name loosely matches, all pages, each key once.
+
+        Complete or an error: pages that shift while they are read are read with an overlap. A key may be missing only if it was
+        deleted, or created, after the call began.
+        """
+        ...
+
+    async def workspaces(self) -> Sequence[Workspace]:
+        """All workspaces that are not archived, all pages."""
+        ...
+
+    async def user_id(self, user: str) -> str:
+        """The uuid of a member, given by uuid or e-mail address. Raises Rejected(UserNotFound)."""
+        ...
+
+    async def check(self, plaintext: SecretValue) -> bool:
+        """True where the platform accepts this ordinary key, False where it refuses it (401)."""
+        ...
+
+    async def close(self) -> None:
+        """Give connections back."""
+        ...
+
+
+class IssuerFactory(Protocol):
+    """Makes an Issuer from an issuer object's spec; the admin key and CA bundle have been read already."""
+
+    def __call__(self, spec: KeyIssuerSpec, admin_key: SecretValue, ca_bundle: str | None) -> Issuer:
+        """Raises Rejected(IssuerInvalid) for a URL that is not allowed or a CA bundle that is none."""
+        ...

@@ -1,0 +1,69 @@
+"""The place that plaintext goes to.
+
+Every write is compare-and-set on a version: `None` means that nothing must be there yet. An implementation never repeats
+a write by itself. Raises Conflict where somebody else wrote first, Rejected(TargetRefused) where the write is refused for
+good, Unavailable where nothing happened, Ambiguous where nobody knows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from keywright.keys import KeyRecord, ResourceKey, SecretValue
+    from keywright.planning.observed import Present, TargetLayout, TargetState
+
+__all__ = ["Delivery", "Owner", "Sink"]
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The ApiKey that a target belongs to. `bound`: it goes with its ApiKey (deletionPolicy Revoke)."""
+
+    key: ResourceKey
+    uid: str
+    cluster: str
+    bound: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What is written: the plaintext and its record, laid out as the spec says."""
+
+    layout: TargetLayout
+    owner: Owner
+    record: KeyRecord
+    plaintext: SecretValue
+
+
+class Sink(Protocol):
+    """One kind of target."""
+
+    def known(self, namespace: str, name: str) -> Present | None:
+        """What a watch last said stands there, without asking; None says nothing: only `read` knows of absence."""
+        ...
+
+    async def read(self, namespace: str, name: str) -> TargetState:
+        """What stands there now: Absent, Present (ours) or Foreign."""
+        ...
+
+    async def rehearse(self, layout: TargetLayout, owner: Owner, version: str | None) -> None:
+        """Ask whether a delivery would be accepted, changing nothing. Conflict: something stands there that was not expected."""
+        ...
+
+    async def deliver(self, delivery: Delivery, version: str | None) -> Present:
+        """Write plaintext and record in one go."""
+        ...
+
+    async def fence(self, layout: TargetLayout, owner: Owner, mark: str, version: str | None) -> Present:
+        """Touch the target, so that a writer that saw `version` can no longer deliver. An absent one is made, empty, as ours."""
+        ...
+
+    async def rewrite(self, layout: TargetLayout, owner: Owner, present: Present) -> Present:
+        """Lay the same key out anew: plaintext and record are read from the target itself. Conflict where they changed."""
+        ...
+
+    async def clean(self, namespace: str, name: str, version: str) -> None:
+        """Remove what is ours; what is gone already counts as done."""
+        ...

@@ -1,0 +1,1 @@
+"""The loop: observe once, plan, take one step, say so in the status."""
