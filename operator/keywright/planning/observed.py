@@ -155,6 +155,8 @@ class Observed:
     cluster_id: str
     min_interval: float
     late_window: float
+    next_attempt: AttemptId
+    """The id that an attempt gets if one is made now."""
     rival: ResourceKey | None = None
     """Another ApiKey that claims the same target and is older."""
     owner_exists: bool = True

@@ -7,16 +7,19 @@ What a watch has said is known without asking; writes are guarded by resourceVer
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from keywright.api.apikey import KeyIssuerIdentity
-    from keywright.api.base import SecretKeyRef
+    from keywright.api.base import ConfigMapKeyRef, SecretKeyRef
     from keywright.keys import ResourceKey, SecretValue
 
-__all__ = ["Cluster", "EventNote", "Object"]
+__all__ = ["FINALIZER", "Cluster", "EventNote", "Object"]
+
+FINALIZER: Final = "keywright.dev/revoke"
+"""What keeps a deleted ApiKey until its keys are revoked."""
 
 Object = dict[str, Any]
 """A Kubernetes object as JSON."""
@@ -72,7 +75,7 @@ class Cluster(Protocol):
         ...
 
     async def read_value(
-        self, kind: Literal["Secret", "ConfigMap"], namespace: str, ref: SecretKeyRef
+        self, kind: Literal["Secret", "ConfigMap"], namespace: str, ref: SecretKeyRef | ConfigMapKeyRef
     ) -> SecretValue | None:
         """One data key of one object, by name; None where object or key is missing."""
         ...

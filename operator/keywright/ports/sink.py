@@ -10,21 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from keywright.planning.layout import Owner
+
 if TYPE_CHECKING:
-    from keywright.keys import KeyRecord, ResourceKey, SecretValue
+    from collections.abc import Iterable
+
+    from keywright.keys import KeyId, KeyRecord, SecretValue
     from keywright.planning.observed import Present, TargetLayout, TargetState
 
 __all__ = ["Delivery", "Owner", "Sink"]
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """The ApiKey that a target belongs to. `bound`: it goes with its ApiKey (deletionPolicy Revoke)."""
-
-    key: ResourceKey
-    uid: str
-    cluster: str
-    bound: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +36,10 @@ class Sink(Protocol):
 
     def known(self, namespace: str, name: str) -> Present | None:
         """What a watch last said stands there, without asking; None says nothing: only `read` knows of absence."""
+        ...
+
+    def recorded(self) -> Iterable[KeyId]:
+        """The ids of all keys that a delivered record names, as last seen."""
         ...
 
     async def read(self, namespace: str, name: str) -> TargetState:

@@ -1,0 +1,46 @@
+"""How a target is to look, as one text and its digest: what is compared to tell a drift of layout from none. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from keywright.keys import ResourceKey
+    from keywright.planning.observed import TargetLayout
+
+__all__ = ["Owner", "layout_digest_of", "layout_text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The ApiKey that a target belongs to. `bound`: it goes with its ApiKey (deletionPolicy Revoke)."""
+
+    key: ResourceKey
+    uid: str
+    cluster: str
+    bound: bool
+
+
+def layout_text(layout: TargetLayout, owner: Owner) -> str:
+    """Canonical JSON of all that is laid out, the plaintext apart; kept beside the target (annotation keywright.dev/layout)."""
+    return json.dumps(
+        {
+            "key": layout.key,
+            "template": dict(layout.template) if layout.template else None,
+            "labels": dict(layout.labels),
+            "annotations": dict(layout.annotations),
+            "type": layout.type,
+            "uid": owner.uid,
+            "bound": owner.bound,
+        },
+        sort_keys=True,
+        separators=(",", ":"),
+    )
+
+
+def layout_digest_of(layout: TargetLayout, owner: Owner) -> str:
+    """The digest that a target has which looks exactly so."""
+    return hashlib.sha256(layout_text(layout, owner).encode()).hexdigest()

@@ -1,0 +1,327 @@
+"""The next status, computed here and nowhere else. Pure: each function takes a situation and returns a whole status."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from keywright.api.apikey import (
+    Attempt,
+    ClosedAttempt,
+    Handled,
+    Issuance,
+    IssuedAs,
+    NextStep,
+    PreviousKey,
+    TargetStatus,
+    WorkspaceStatus,
+)
+from keywright.api.base import Condition
+from keywright.api.reasons import Reason
+from keywright.keys import end_of_day
+from keywright.planning import schedule
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from keywright.api.apikey import ApiKeySpec, ApiKeyStatus
+    from keywright.keys import AttemptId, KeyId, KeyRecord
+    from keywright.planning.observed import Failure
+    from keywright.planning.situation import Situation
+
+__all__ = [
+    "CLOSED_KEPT",
+    "MOST_PREVIOUS",
+    "closed",
+    "dropped",
+    "intended",
+    "reported",
+    "settled",
+    "steady",
+    "without_effect",
+]
+
+MOST_PREVIOUS: Final = 5
+"""Older keys that may live at once; past that the oldest goes early."""
+CLOSED_KEPT: Final = timedelta(hours=24)
+"""How long a closed attempt is looked for at the issuer."""
+_MOST_CLOSED: Final = 64
+_RECENT_KEPT: Final = 8
+
+
+class Saying(NamedTuple):
+    """One condition to be."""
+
+    type: Literal["Ready", "Reconciling", "Stalled"]
+    status: Literal["True", "False"]
+    reason: Reason
+    message: str
+
+
+def without_effect(spec: ApiKeySpec) -> list[str]:
+    """Fields that are set and that this version does not act on."""
+    fields = []
+    if spec.rotation and spec.rotation.restart:
+        fields.append("rotation.restart")
+    if spec.target.secret and spec.target.secret.adopt:
+        fields.append("target.secret.adopt")
+    return fields
+
+
+def intended(s: Situation, attempt: Attempt, reason: Reason, message: str) -> ApiKeyStatus:
+    """The attempt is written down; the key in the target, if any, still works."""
+    sayings = [Saying("Reconciling", "True", reason, message)]
+    if (ready := s.status.condition("Ready")) is None or ready.status != "True":
+        sayings.insert(0, Saying("Ready", "False", Reason.ISSUING, "A key is being issued."))
+    else:
+        sayings.insert(0, Saying("Ready", "True", Reason(ready.reason), ready.message))
+    return s.status.model_copy(
+        update={
+            "attempt": attempt,
+            "next_attempt_at": None,
+            "next": NextStep(action="Issue", reason=message),
+            "conditions": _conditions(s, sayings),
+        }
+    )
+
+
+def settled(s: Situation, record: KeyRecord, *, adopted: bool) -> ApiKeyStatus:
+    """The key of this record is the current one; the one before lives on for the overlap."""
+    status, now = s.status, s.now
+    attempt = status.attempt
+    answered = attempt is not None and attempt.id == record.attempt
+    reason = Reason(attempt.reason) if attempt and answered else Reason.ADOPTED
+    at_once = reason in (Reason.COMPROMISED, Reason.KEY_GONE)
+    previous = [p for p in status.previous if p.key_id != record.key_id]
+    if status.key_id and status.key_id != record.key_id and status.issuer:
+        revoke_at = now if at_once else now + schedule.overlap_of(s.spec)
+        if status.expires_at:
+            revoke_at = min(revoke_at, max(now, status.expires_at))
+        moved = status.target.name if s.moved and status.target else None
+        previous.append(PreviousKey(key_id=status.key_id, issuer=status.issuer, revoke_at=revoke_at, target=moved))
+    if reason is Reason.COMPROMISED:
+        previous = [p.model_copy(update={"revoke_at": now}) for p in previous]
+    for i in range(len(previous) - MOST_PREVIOUS):
+        previous[i] = previous[i].model_copy(update={"revoke_at": now})
+    closed_attempts = [c for c in status.closed_attempts if c.id != record.attempt]
+    if attempt and not answered:
+        closed_attempts.append(_closed_entry(s, attempt, "unseen"))
+    subject = s.observed.subject
+    handled = (
+        attempt.handled
+        if attempt and answered and attempt.handled
+        else Handled(rotate=subject.rotate, compromised=subject.compromised)
+    )
+    recent = status.recent_issuances if adopted else [*status.recent_issuances, Issuance(at=now, reason=reason)]
+    layout = s.layout
+    issued_at = record.issued_at
+    after = status.model_copy(
+        update={
+            "revision": max(record.revision, status.revision),
+            "key_id": record.key_id,
+            "issuer": record.issuer,
+            "masked_key": record.masked,
+            "workspace": WorkspaceStatus(id=record.workspace_id, name=record.workspace_name),
+            "issued_as": IssuedAs(workspace=record.workspace, label=record.label, expiry=record.expiry),
+            "issued_at": issued_at,
+            "expires_at": end_of_day(record.expires_on) if record.expires_on else None,
+            "renewal_time": schedule.renewal_time(s.spec, issued_at, record.expires_on, subject.uid),
+            "last_used": None if status.key_id != record.key_id else status.last_used,
+            "previous": previous,
+            "attempt": None,
+            "closed_attempts": closed_attempts[-_MOST_CLOSED:],
+            "handled": handled,
+            "failures": 0,
+            "next_attempt_at": None,
+            "recent_issuances": recent[-_RECENT_KEPT:],
+            "target": TargetStatus(kind="Secret", name=layout.name, key=None if layout.template else layout.key)
+            if layout
+            else None,
+        }
+    )
+    return steady(s.with_status(after))
+
+
+def closed(
+    s: Situation, attempt: Attempt, outcome: Literal["lost", "unseen", "failed"] | None, failure: Failure | None
+) -> ApiKeyStatus:
+    """The attempt ended without a delivery. `outcome` None: surely no key was made, so none is watched for."""
+    counts = failure is None or failure.counts
+    failures = s.status.failures + (1 if counts else 0)
+    pause = timedelta(seconds=failure.after) if failure and failure.after else schedule.backoff(failures)
+    if failure and failure.after and counts:
+        pause = max(pause, schedule.backoff(failures))
+    reason = failure.reason if failure else Reason.ATTEMPT_LOST
+    message = failure.message if failure else "An attempt was interrupted and its key, if one was made, is revoked."
+    retry_at = s.now + pause
+    watched = [*s.status.closed_attempts, _closed_entry(s, attempt, outcome)] if outcome else s.status.closed_attempts
+    after = s.status.model_copy(
+        update={
+            "attempt": None,
+            "closed_attempts": watched[-_MOST_CLOSED:],
+            "failures": failures,
+            "next_attempt_at": retry_at,
+            "observed_generation": s.observed.subject.generation,
+        }
+    )
+    return failing(s.with_status(after), reason, message, retry_at)
+
+
+def failing(s: Situation, reason: Reason, message: str, retry_at: datetime) -> ApiKeyStatus:
+    """Attempts fail; the next is at `retry_at`. Three in a row are a person's business."""
+    if s.status.failures >= schedule.BREAKER_AFTER:
+        message = (
+            f"{s.status.failures} attempts in a row delivered nothing; trying once per hour. The last one: {message}"
+        )
+        sayings = _refused(s, reason, message, stalled=True)
+    else:
+        sayings = [*_refused(s, reason, message, stalled=False), Saying("Reconciling", "True", reason, message)]
+    return reported(s, sayings, NextStep(action="Retry", at=retry_at, reason=message))
+
+
+def refused(s: Situation, reason: Reason, message: str, *, stalled: bool) -> ApiKeyStatus:
+    """Nothing was asked for, since it would have failed; looked at again by itself."""
+    sayings = _refused(s, reason, message, stalled=stalled)
+    if not stalled:
+        sayings.append(Saying("Reconciling", "True", reason, message))
+    return reported(s, sayings, NextStep(action="Retry", reason=message))
+
+
+def steady(s: Situation) -> ApiKeyStatus:
+    """The key stands in its target and fits the spec."""
+    status, spec = s.status, s.spec
+    if status.issued_at and status.expires_at:
+        renewal = schedule.renewal_time(spec, status.issued_at, status.expires_at.date(), s.observed.subject.uid)
+        status = status.model_copy(update={"renewal_time": renewal})
+        s = s.with_status(status)
+    place = f"Secret {status.target.name}" if status.target else "its target"
+    ends = f"works until {_time(status.expires_at)}" if status.expires_at else "never expires"
+    message = f"Key {status.masked_key} stands in {place} and {ends}."
+    if fields := without_effect(spec):
+        message += f" Without effect in this version: {', '.join(fields)}."
+    reason = Reason.SUSPENDED if spec.suspend else Reason.ISSUED
+    if spec.suspend:
+        message += " Suspended: it is not renewed or repaired until spec.suspend is false."
+    return reported(s, [Saying("Ready", "True", reason, message)], next_step(s))
+
+
+def next_step(s: Situation) -> NextStep:
+    """What comes first of all that is due some day."""
+    status, spec = s.status, s.spec
+    coming: list[tuple[datetime, str, str]] = [
+        (p.revoke_at, "Revoke", f"The overlap of the older key {p.key_id} ends.") for p in status.previous
+    ]
+    if not spec.suspend:
+        if status.renewal_time:
+            coming.append((status.renewal_time, "Renew", "The renewal time comes before the key's last day."))
+        if status.issued_at and (scheduled := schedule.next_scheduled(spec.rotation, status.issued_at)):
+            coming.append((scheduled, "Rotate", "rotation.schedule comes round."))
+    if end := schedule.fixed_end(spec):
+        coming.append((end, "Expire", "expiry.date is over."))
+    if not coming:
+        return NextStep(
+            action="None",
+            reason="Suspended."
+            if spec.suspend
+            else "Neither expiry nor schedule is set: the key is never replaced by time.",
+        )
+    at, action, reason = min(coming)
+    return NextStep(action=action, at=at, reason=reason)
+
+
+def dropped(s: Situation, gone: frozenset[KeyId]) -> ApiKeyStatus:
+    """Revoked keys leave `previous`; the rest of the status is as it would be without them."""
+    after = s.status.model_copy(update={"previous": [p for p in s.status.previous if p.key_id not in gone]})
+    ready = after.condition("Ready")
+    if ready is None or ready.status != "True" or ready.reason not in (Reason.ISSUED, Reason.SUSPENDED):
+        return after
+    return steady(s.with_status(after))
+
+
+def forgotten(s: Situation, old: frozenset[AttemptId]) -> ApiKeyStatus:
+    """Closed attempts past their day leave the status."""
+    return s.status.model_copy(update={"closed_attempts": [c for c in s.status.closed_attempts if c.id not in old]})
+
+
+def reported(s: Situation, sayings: list[Saying], step: NextStep) -> ApiKeyStatus:
+    """The status with these conditions and nothing else changed."""
+    return s.status.model_copy(
+        update={
+            "observed_generation": s.observed.subject.generation,
+            "conditions": _conditions(s, sayings),
+            "next": step,
+        }
+    )
+
+
+def _refused(s: Situation, reason: Reason, message: str, *, stalled: bool) -> list[Saying]:
+    """Ready tells whether the key in the target works all the same."""
+    if works(s):
+        sayings = [
+            Saying("Ready", "True", Reason.RENEWAL_FAILING, f"The key still works. Its renewal fails: {message}")
+        ]
+    else:
+        sayings = [Saying("Ready", "False", reason, message)]
+    if stalled:
+        sayings.append(Saying("Stalled", "True", reason, message))
+    return sayings
+
+
+def works(s: Situation) -> bool:
+    """Whether the key in the target works and is what the spec asks for."""
+    status, record = s.status, s.record
+    if status.key_id is None or record is None or record.key_id != status.key_id or s.observed.key_gone:
+        return False
+    if status.expires_at and s.now > status.expires_at:
+        return False
+    return fits(s)
+
+
+def fits(s: Situation) -> bool:
+    """Whether the current key is the one that the spec asks for."""
+    return difference(s) is None
+
+
+def difference(s: Situation) -> str | None:
+    """What of the spec the current key does not fit; None where it fits."""
+    status, spec, issued = s.status, s.spec, s.status.issued_as
+    if issued is None or status.issuer is None:
+        return None
+    if (status.issuer.kind, status.issuer.name) != (spec.issuer_ref.kind, spec.issuer_ref.name):
+        return f"spec.issuerRef changed from {status.issuer.name} to {spec.issuer_ref.name}"
+    if issued.workspace != spec.workspace:
+        return f"spec.workspace changed from {issued.workspace} to {spec.workspace}"
+    if issued.label != s.label:
+        return "spec.label changed"
+    if issued.expiry != schedule.expiry_text(spec):
+        return f"spec.expiry changed from {issued.expiry or 'none'} to {schedule.expiry_text(spec) or 'none'}"
+    if s.moved and status.target and s.layout:
+        return f"spec.target changed from Secret {status.target.name} to Secret {s.layout.name}"
+    return None
+
+
+def _closed_entry(s: Situation, attempt: Attempt, outcome: Literal["lost", "unseen", "failed"]) -> ClosedAttempt:
+    return ClosedAttempt(id=attempt.id, closed_at=s.now, outcome=outcome, issuer=attempt.issuer)
+
+
+def _conditions(s: Situation, sayings: list[Saying]) -> list[Condition]:
+    """As kstatus reads them: Reconciling and Stalled stand only while they are true."""
+    made = []
+    for saying in sayings:
+        before = s.status.condition(saying.type)
+        since = before.last_transition_time if before and before.status == saying.status else s.now
+        made.append(
+            Condition(
+                type=saying.type,
+                status=saying.status,
+                reason=saying.reason,
+                message=saying.message,
+                last_transition_time=since,
+                observed_generation=s.observed.subject.generation,
+            )
+        )
+    return made
+
+
+def _time(at: datetime) -> str:
+    return at.strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,256 @@
+"""The planner: one ApiKey's situation in, one step out. `plan(x) == plan(x)`; what is due stays due until it is done."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from keywright.api.apikey import Attempt, Handled, NextStep
+from keywright.api.reasons import Reason
+from keywright.keys import AttemptId
+from keywright.planning import outcome, rules, schedule
+from keywright.planning.observed import Absent, Fact, IssuerFacts, Present, Refusal
+from keywright.planning.preflight import preflight
+from keywright.planning.recovery import RECHECK, late_keys, open_attempt, settle
+from keywright.planning.removal import deletion, overlaps_over
+from keywright.planning.situation import Situation
+from keywright.planning.steps import AddFinalizer, CleanTarget, Decision, Look, Note, RewriteTarget, Wait, WriteStatus
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from keywright.api.apikey import ApiKeySpec, ApiKeyStatus
+    from keywright.planning.observed import Observed
+    from keywright.planning.rules import Cause
+
+__all__ = ["plan"]
+
+
+def plan(spec: ApiKeySpec, status: ApiKeyStatus, observed: Observed, now: datetime) -> Decision:
+    """The next step. An open attempt comes first, then what is overdue to end, then what is missing, then what is to be said."""
+    s = Situation(spec, status, observed, now)
+    if observed.subject.deleting:
+        return deletion(s)
+    return (
+        open_attempt(s)
+        or late_keys(s)
+        or _known_target(s)
+        or overlaps_over(s)
+        or _keep_finalizer(s)
+        or _after_the_end(s)
+        or _issue(s)
+        or _lay_out(s)
+        or _forget(s)
+        or _rest(s)
+    )
+
+
+def _known_target(s: Situation) -> Decision | None:
+    """A delivered key is judged by its target: one that no watch has shown, or that looks wrong, is read before it is believed."""
+    if s.status.key_id is None or s.layout is None or s.observed.target_fresh:
+        return None
+    if s.observed.target is None or s.record is None or s.record.key_id != s.status.key_id:
+        return Decision(Look(Fact.TARGET), Reason.TARGET_DRIFTED, "Reading the target.")
+    return None
+
+
+def _keep_finalizer(s: Situation) -> Decision | None:
+    """A recorded key is never without the finalizer, also where somebody took it off."""
+    if s.observed.subject.finalizer or (s.status.key_id is None and not s.status.previous):
+        return None
+    return Decision(AddFinalizer(), Reason.ISSUED, "The finalizer makes sure that the key is revoked on deletion.")
+
+
+def _after_the_end(s: Situation) -> Decision | None:
+    """Past expiry.date nothing is issued any more; the target stays or is cleaned."""
+    end = schedule.fixed_end(s.spec)
+    if end is None or s.now <= end or s.status.key_id is None:
+        return None
+    target = s.observed.target
+    clean = s.spec.expiry is not None and s.spec.expiry.after_end == "Clean"
+    if (
+        clean
+        and isinstance(target, Present)
+        and s.is_mine(target)
+        and target.record
+        and s.layout
+        and s.layout.name not in s.observed.cleaned
+    ):
+        return Decision(
+            CleanTarget(s.layout.name, target.version), Reason.EXPIRED, "expiry.date is over: the target is cleaned."
+        )
+    message = f"spec.expiry.date {end.date()} is over; write a later date, or delete this ApiKey."
+    sayings = [outcome.Saying("Ready", "False", Reason.EXPIRED, message)]
+    return _say(s, outcome.reported(s, sayings, NextStep(action="None", reason=message)), Reason.EXPIRED, message, None)
+
+
+def _issue(s: Situation) -> Decision | None:
+    why = rules.cause(s)
+    if why is None:
+        return None
+    if s.spec.suspend:
+        return _suspended(s, why)
+    if rules.answered_at_once(s, why):
+        handled = (s.status.handled or Handled()).model_copy(update={"rotate": s.observed.subject.rotate})
+        return Decision(
+            WriteStatus(s.status.model_copy(update={"handled": handled}), "report"), why.reason, "Just rotated."
+        )
+    until = rules.held_until(s, why)
+    if until is not None:
+        return _held(s, why, until)
+    obstacle = preflight(s)
+    if isinstance(obstacle, Fact):
+        return Decision(Look(obstacle), why.reason, why.message)
+    if isinstance(obstacle, Refusal):
+        status = outcome.refused(s, obstacle.reason, obstacle.message, stalled=obstacle.stalled)
+        pause = max(RECHECK, timedelta(seconds=obstacle.after or 0))
+        return _say(s, status, obstacle.reason, obstacle.message, s.now + pause, warn=True)
+    if (adopted := _adopt(s, why)) is not None:
+        return adopted
+    if not s.observed.subject.finalizer:
+        return Decision(AddFinalizer(), why.reason, why.message)
+    return _intend(s, why)
+
+
+def _adopt(s: Situation, why: Cause) -> Decision | None:
+    """A key that was delivered for an ApiKey of this name, and lives, and fits, is taken over: no second one is made."""
+    record, facts = s.record, s.observed.issuer
+    if (
+        why.reason is not Reason.NOT_ISSUED
+        or record is None
+        or record.cluster != s.observed.cluster_id
+        or not isinstance(facts, IssuerFacts)
+    ):
+        return None
+    fitting = (record.workspace_id, record.expiry, record.issuer.kind, record.issuer.name) == (
+        facts.workspace.id,
+        schedule.expiry_text(s.spec),
+        facts.identity.kind,
+        facts.identity.name,
+    )
+    if not fitting:
+        return None
+    if isinstance(s.observed.listing, Refusal):
+        refusal = s.observed.listing
+        status = outcome.refused(s, refusal.reason, refusal.message, stalled=refusal.stalled)
+        return _say(s, status, refusal.reason, refusal.message, s.now + RECHECK)
+    if not s.observed.listing_fresh:
+        return Decision(
+            Look(Fact.LISTING, facts.identity), Reason.ADOPTED, "Looking whether the key in the target still lives."
+        )
+    if not s.observed.target_fresh:
+        return Decision(Look(Fact.TARGET), Reason.ADOPTED, "Reading the target.")
+    if record.key_id not in {key.key_id for key in s.listed}:
+        return None
+    if not s.observed.subject.finalizer:
+        return Decision(AddFinalizer(), Reason.ADOPTED, "A delivered key is taken over.")
+    return settle(s, record, adopted=True)
+
+
+def _intend(s: Situation, why: Cause) -> Decision:
+    """Write the attempt down before anything is asked for."""
+    facts, subject = s.observed.issuer, s.observed.subject
+    if not isinstance(facts, IssuerFacts):
+        return Decision(Look(Fact.ISSUER), why.reason, why.message)
+    if s.status.key_id is not None and not isinstance(s.observed.target, Present | Absent):
+        return Decision(Look(Fact.TARGET), why.reason, why.message)
+    attempt = Attempt(
+        id=AttemptId(s.observed.next_attempt),
+        started_at=s.now,
+        reason=why.reason,
+        generation=subject.generation,
+        issuer=facts.identity,
+        handled=Handled(rotate=subject.rotate, compromised=subject.compromised),
+    )
+    return Decision(
+        WriteStatus(outcome.intended(s, attempt, why.reason, why.message), "intent"), why.reason, why.message
+    )
+
+
+def _held(s: Situation, why: Cause, until: datetime) -> Decision:
+    """The storm guard, or the pause after failures: say what waits and until when."""
+    if s.status.failures:
+        ready = s.status.condition("Stalled") or s.status.condition("Reconciling") or s.status.condition("Ready")
+        if ready is not None and s.status.next_attempt_at == until:
+            return Decision(Wait(until), why.reason, ready.message)
+    message = f"{why.message} It waits until {until:%Y-%m-%d %H:%M:%S} UTC: one key per {timedelta(seconds=s.observed.min_interval)} at most."
+    ready_now = outcome.works(s)
+    sayings = [
+        outcome.Saying("Ready", "True" if ready_now else "False", Reason.ISSUED if ready_now else why.reason, message),
+        outcome.Saying("Reconciling", "True", why.reason, message),
+    ]
+    status = outcome.reported(s, sayings, NextStep(action="Issue", at=until, reason=message))
+    return _say(s, status, why.reason, message, until)
+
+
+def _suspended(s: Situation, why: Cause) -> Decision:
+    """Nothing is issued; what would be is said."""
+    message = f"Suspended: {why.message} A key is issued once spec.suspend is false."
+    works = outcome.works(s)
+    sayings = [outcome.Saying("Ready", "True" if works else "False", Reason.SUSPENDED, message)]
+    status = outcome.reported(s, sayings, NextStep(action="None", reason=message))
+    return _say(s, status, Reason.SUSPENDED, message, _next_due(s))
+
+
+def _lay_out(s: Situation) -> Decision | None:
+    """The right key, looking wrong: rewritten without a new one."""
+    if s.layout is None or s.laid_out or s.record is None or s.spec.suspend or s.layout.name in s.observed.cleaned:
+        return None
+    if not s.observed.target_fresh:
+        return Decision(Look(Fact.TARGET), Reason.TARGET_REWRITTEN, "Reading the target.")
+    if s.observed.rehearsal is not None and isinstance(s.observed.rehearsal, Refusal):
+        refusal = s.observed.rehearsal
+        return _say(
+            s,
+            outcome.refused(s, refusal.reason, refusal.message, stalled=True),
+            refusal.reason,
+            refusal.message,
+            s.now + RECHECK,
+            warn=True,
+        )
+    text = f"Secret {s.layout.name} was laid out anew with the same key."
+    return Decision(
+        RewriteTarget(s.layout), Reason.TARGET_REWRITTEN, text, (Note("Normal", Reason.TARGET_REWRITTEN, text),)
+    )
+
+
+def _forget(s: Situation) -> Decision | None:
+    """Closed attempts are watched for a day."""
+    record = s.record
+    old = frozenset(
+        AttemptId(c.id)
+        for c in s.status.closed_attempts
+        if s.now - c.closed_at > outcome.CLOSED_KEPT and not (record and record.attempt == c.id)
+    )
+    if not old:
+        return None
+    return Decision(WriteStatus(outcome.forgotten(s, old), "drop"), Reason.WAITING, "Old attempts leave the status.")
+
+
+def _rest(s: Situation) -> Decision:
+    """All is well: say so if it is not said yet, then wait for what comes next."""
+    failed = s.observed.failed_revocations
+    if failed:
+        key_id, error = next(iter(failed.items()))
+        message = f"The older key {key_id} cannot be revoked yet: {error}"
+        note = Note("Warning", Reason.REVOCATION_FAILED, message)
+        return Decision(Wait(s.now + RECHECK), Reason.REVOCATION_FAILED, message, (note,))
+    status = outcome.steady(s)
+    return _say(s, status, Reason.ISSUED, "The key stands in its target.", _next_due(s))
+
+
+def _next_due(s: Situation) -> datetime | None:
+    step = outcome.next_step(s)
+    times = [step.at] if step.at else []
+    times += [c.closed_at + outcome.CLOSED_KEPT + timedelta(seconds=1) for c in s.status.closed_attempts]
+    return min(times, default=None)
+
+
+def _say(
+    s: Situation, status: ApiKeyStatus, reason: Reason, message: str, until: datetime | None, *, warn: bool = False
+) -> Decision:
+    """Write the status where it differs; else wait."""
+    if status != s.status:
+        notes = (Note("Warning", reason, message),) if warn else ()
+        return Decision(WriteStatus(status, "report"), reason, message, notes)
+    return Decision(Wait(until), reason, message)

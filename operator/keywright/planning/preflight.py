@@ -1,0 +1,159 @@
+"""Everything that must hold before a key is asked for: a key is never issued that cannot be delivered.
+
+A chain of small pure functions, first hit wins; each returns a Refusal, a Fact that has to be looked up first, or None.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from keywright.api.reasons import Reason
+from keywright.planning import grants, schedule
+from keywright.planning.observed import Fact, Foreign, Present, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from keywright.planning.situation import Situation
+
+__all__ = ["MOST_LIVE_KEYS", "preflight"]
+
+MOST_LIVE_KEYS: Final = 8
+"""Recorded live keys (current, previous) that one ApiKey may have."""
+
+Check = Refusal | Fact | None
+
+
+def supported_target(s: Situation) -> Check:
+    """Secrets are what this version delivers into."""
+    if s.layout is None:
+        return Refusal(
+            Reason.TARGET_UNSUPPORTED, "This version cannot deliver into Vault yet; write spec.target.secret."
+        )
+    return None
+
+
+def expiry_ahead(s: Situation) -> Check:
+    """A fixed date must not be over."""
+    end = schedule.fixed_end(s.spec)
+    if end is not None and s.now > end:
+        return Refusal(
+            Reason.EXPIRY_IN_PAST, f"spec.expiry.date {end.date()} is over; write a date from today on, or a validity."
+        )
+    return None
+
+
+def schedule_kept(s: Situation) -> Check:
+    """The schedule can be computed, and kept."""
+    problem = schedule.schedule_problem(s.spec.rotation, s.now, s.observed.min_interval)
+    return (
+        Refusal(
+            Reason.SCHEDULE_TOO_DENSE if "asks for" in problem or "spans" in problem else Reason.INVALID_SPEC,
+            f"spec.{problem}.",
+        )
+        if problem
+        else None
+    )
+
+
+def target_unclaimed(s: Situation) -> Check:
+    """Two ApiKeys for one target: the older has it."""
+    if s.observed.rival is None:
+        return None
+    return Refusal(
+        Reason.TARGET_CONFLICT,
+        f"ApiKey {s.observed.rival} already has the target Secret {_name(s)}; write another spec.target.secret.name.",
+    )
+
+
+def issuer_ready(s: Situation) -> Check:
+    """The issuer answers, and knows workspace and user."""
+    if s.observed.issuer is None:
+        return Fact.ISSUER
+    return s.observed.issuer if isinstance(s.observed.issuer, Refusal) else None
+
+
+def granted(s: Situation) -> Check:
+    """A grant allows it."""
+    facts = s.observed.issuer
+    if facts is None or isinstance(facts, Refusal):
+        return facts
+    subject = s.observed.subject
+    return grants.refused(
+        facts.spec,
+        grants.GrantRequest(
+            issuer=f"{facts.identity.kind.lower()}/{facts.identity.name}",
+            cluster_scoped=facts.identity.kind == "ClusterKeyIssuer",
+            namespace=subject.key.namespace,
+            namespace_labels=facts.namespace_labels or {},
+            workspace=facts.workspace,
+            today=s.now.date(),
+            last_day=schedule.expiration(s.spec, s.now),
+            keys_in_namespace=facts.keys_in_namespace,
+        ),
+    )
+
+
+def few_enough_keys(s: Situation) -> Check:
+    """Not ever more live keys."""
+    live = len(s.status.previous) + (s.status.key_id is not None)
+    if live < MOST_LIVE_KEYS:
+        return None
+    return Refusal(
+        Reason.TOO_MANY_KEYS,
+        f"{live} live keys are recorded for this ApiKey, the most is {MOST_LIVE_KEYS}; wait until the overlap ends, or shorten rotation.overlap.",
+    )
+
+
+def target_free(s: Situation) -> Check:
+    """The target is free or ours; an unknown one is found out by the rehearsal of its creation."""
+    target = s.observed.target
+    if isinstance(target, Foreign):
+        return Refusal(
+            Reason.TARGET_FOREIGN,
+            f"Secret {_name(s)} exists and {target.whose}; delete it, or write another spec.target.secret.name.",
+        )
+    if isinstance(target, Present) and not s.is_mine(target):
+        if s.observed.owner_exists:
+            return Refusal(
+                Reason.TARGET_CONFLICT,
+                f"Secret {_name(s)} belongs to ApiKey {target.owner}; write another spec.target.secret.name.",
+            )
+        return Refusal(
+            Reason.TARGET_FOREIGN,
+            f"Secret {_name(s)} was left by the ApiKey {target.owner}, which is gone; delete it, or write another spec.target.secret.name.",
+        )
+    return None
+
+
+def target_accepts(s: Situation) -> Check:
+    """Where the target is new, or the last write failed, the very write is rehearsed: quota, admission and size speak up first."""
+    target = s.observed.target
+    proven = isinstance(target, Present) and target.record is not None and s.status.failures == 0 and s.laid_out
+    if proven or s.observed.rehearsal is True:
+        return None
+    if s.observed.rehearsal is None:
+        return Fact.REHEARSAL
+    return s.observed.rehearsal or None
+
+
+_CHAIN: Final[tuple[Callable[[Situation], Check], ...]] = (
+    supported_target,
+    expiry_ahead,
+    schedule_kept,
+    target_unclaimed,
+    issuer_ready,
+    granted,
+    few_enough_keys,
+    target_free,
+    target_accepts,
+)
+
+
+def preflight(s: Situation) -> Check:
+    """The first thing that stands in the way; None where a key may be asked for."""
+    return next((found for check in _CHAIN if (found := check(s)) is not None), None)
+
+
+def _name(s: Situation) -> str:
+    return s.layout.name if s.layout else ""

@@ -1,0 +1,205 @@
+"""An open attempt: carried on by the pass that wrote it down, or found after a crash, a time-out, or by a new leader.
+
+Closing one has an order that matters: fence the target, record, then revoke. Late keys of closed attempts are revoked
+whenever a listing shows them. Pure; the table is the protocol's.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from keywright.api.reasons import Reason
+from keywright.planning import outcome, schedule
+from keywright.planning.observed import Absent, Fact, Foreign, IssuerFacts, Present, Refusal
+from keywright.planning.steps import Decision, FenceTarget, IssueAndDeliver, Look, Note, RevokeKey, Wait, WriteStatus
+
+if TYPE_CHECKING:
+    from keywright.api.apikey import Attempt, KeyIssuerIdentity
+    from keywright.keys import KeyId, KeyRecord
+    from keywright.planning.observed import Failure
+    from keywright.planning.situation import Situation
+
+__all__ = ["RECHECK", "late_keys", "open_attempt", "settle"]
+
+RECHECK = timedelta(seconds=20)
+"""How soon something that was refused is looked at again: within the promised 30 s, with room for shared answers' age."""
+
+
+def open_attempt(s: Situation) -> Decision | None:
+    """What to do about `status.attempt`; None where there is none."""
+    attempt = s.status.attempt
+    if attempt is None:
+        return None
+    if attempt.id == s.observed.fresh_attempt:
+        return _carry_on(s, attempt)
+    failure = s.observed.failure
+    if failure and not failure.maybe_committed:
+        return _close(s, attempt, None, failure)
+    if failure and failure.settled and failure.key_id:
+        return _close(s, attempt, "failed", failure)
+    return _recover(s, attempt)
+
+
+def late_keys(s: Situation) -> Decision | None:
+    """Listed keys of closed attempts are revoked, unless the target holds one: then it was delivered after all."""
+    watched = {c.id: c.issuer for c in s.status.closed_attempts}
+    failure = s.observed.failure
+    found: list[tuple[KeyId, KeyIssuerIdentity]] = [
+        (key.key_id, watched[attempt])
+        for key in s.listed
+        if (attempt := s.attempt_of(key)) in watched and attempt is not None
+    ]
+    if failure and failure.key_id and s.status.closed_attempts and s.status.attempt is None:
+        found.append((failure.key_id, s.status.closed_attempts[-1].issuer))
+    due = [(key_id, issuer) for key_id, issuer in found if key_id not in s.observed.revoked | {s.status.key_id}]
+    due = [(key_id, issuer) for key_id, issuer in due if key_id not in s.observed.failed_revocations]
+    if not due:
+        return None
+    if not s.observed.target_fresh:
+        return Decision(Look(Fact.TARGET), Reason.RECOVERING, "Reading the target before a key is revoked.")
+    record = s.record
+    if (
+        record
+        and record.attempt in watched
+        and not s.observed.subject.deleting
+        and record.key_id in {k.key_id for k in s.listed}
+    ):
+        return settle(s, record, adopted=True)
+    in_target = record.key_id if record and not s.observed.subject.deleting else None
+    for key_id, issuer in due:
+        if key_id != in_target:
+            text = f"Key {key_id} of an interrupted attempt turned up and was revoked; nobody held it."
+            return Decision(
+                RevokeKey(key_id, issuer),
+                Reason.LATE_KEY_REVOKED,
+                "A key of an interrupted attempt is revoked.",
+                (Note("Warning", Reason.LATE_KEY_REVOKED, text),),
+            )
+    return None
+
+
+def settle(s: Situation, record: KeyRecord, *, adopted: bool) -> Decision:
+    """The one status write after a delivery."""
+    status = outcome.settled(s, record, adopted=adopted)
+    verb = "Adopted" if adopted else "Issued"
+    text = f"{verb} key {record.masked} ({record.key_id}), revision {status.revision}, in Secret {s.layout.name if s.layout else ''}"
+    text += f"; it works until {record.expires_on} (UTC)." if record.expires_on else "; it never expires."
+    notes = [Note("Normal", Reason.ADOPTED if adopted else Reason.ISSUED, text)]
+    asked = schedule.expiration(s.spec, record.issued_at)
+    if not adopted and record.expires_on != asked:
+        given = f"{record.expires_on}" if record.expires_on else "no end"
+        notes.append(
+            Note(
+                "Warning",
+                Reason.EXPIRY_CLAMPED,
+                f"The issuer gave the key {given} where {asked or 'no end'} was asked: its policy allows no other.",
+            )
+        )
+    if s.status.key_id is None and status.expires_at is None and not (s.spec.rotation and s.spec.rotation.schedule):
+        notes.append(
+            Note(
+                "Warning",
+                Reason.NEVER_ROTATES,
+                "Neither expiry nor schedule is set; the platform advises spec.expiry.validity, such as 90d.",
+            )
+        )
+    if len(status.previous) > outcome.MOST_PREVIOUS:
+        notes.append(
+            Note(
+                "Warning",
+                Reason.OVERLAP_FULL,
+                f"More than {outcome.MOST_PREVIOUS} older keys overlap; the oldest is revoked now.",
+            )
+        )
+    return Decision(WriteStatus(status, "settle"), Reason.ADOPTED if adopted else Reason.ISSUED, text, tuple(notes))
+
+
+def _carry_on(s: Situation, attempt: Attempt) -> Decision:
+    """The pass that wrote the intent has posted nothing yet."""
+    facts, layout, target = s.observed.issuer, s.layout, s.observed.target
+    if (
+        s.observed.subject.deleting
+        or not isinstance(facts, IssuerFacts)
+        or layout is None
+        or isinstance(target, Foreign)
+        or target is None
+    ):
+        after = s.status.model_copy(update={"attempt": None})
+        return Decision(WriteStatus(after, "close"), Reason.ISSUING, "Nothing was asked for: the world changed.")
+    step = IssueAndDeliver(
+        attempt=attempt,
+        label=s.label,
+        workspace_id=facts.workspace.id,
+        workspace_name=facts.workspace.name,
+        workspace=s.spec.workspace,
+        user_id=facts.user_id,
+        expiration=schedule.expiration(s.spec, s.now),
+        expiry=schedule.expiry_text(s.spec),
+        revision=s.status.revision + 1,
+        layout=layout,
+        version=s.target_version,
+        check=facts.spec.check_new_keys,
+    )
+    return Decision(step, Reason(attempt.reason), "A key is asked for and delivered.")
+
+
+def _recover(s: Situation, attempt: Attempt) -> Decision:
+    """Nobody holds the plaintext any more: list, read the target, then the table."""
+    if not s.observed.listing_fresh and not isinstance(s.observed.listing, Refusal):
+        return Decision(
+            Look(Fact.LISTING, attempt.issuer), Reason.RECOVERING, "Listing this ApiKey's keys at the issuer."
+        )
+    if isinstance(s.observed.listing, Refusal):
+        return _held(s, s.observed.listing)
+    if not s.observed.target_fresh:
+        return Decision(Look(Fact.TARGET), Reason.RECOVERING, "Reading the target.")
+    record, listed = s.record, {key.key_id for key in s.listed}
+    if record and record.key_id in listed:
+        if record.attempt == attempt.id:
+            return settle(s, record, adopted=False)
+        if record.attempt in {c.id for c in s.status.closed_attempts}:
+            return settle(s, record, adopted=True)
+    if (fence := _fence(s, attempt)) is not None:
+        return fence
+    made = any(s.attempt_of(key) == attempt.id for key in s.listed)
+    return _close(s, attempt, "lost" if made else "unseen", s.observed.failure)
+
+
+def _fence(s: Situation, attempt: Attempt) -> Decision | None:
+    """Touch the target once, so that a process that still holds that plaintext cannot deliver it."""
+    target, layout = s.observed.target, s.layout
+    if layout is None or s.target_is_foreign:
+        return None
+    if isinstance(target, Present) and target.fence == attempt.id:
+        return None
+    version = target.version if isinstance(target, Present) else None
+    if version is None and not isinstance(target, Absent):
+        return Decision(Look(Fact.TARGET), Reason.RECOVERING, "Reading the target.")
+    return Decision(
+        FenceTarget(attempt, layout, version), Reason.RECOVERING, "Fencing the target against an interrupted delivery."
+    )
+
+
+def _close(s: Situation, attempt: Attempt, result: str | None, failure: Failure | None) -> Decision:
+    match result:
+        case "lost" | "unseen" | "failed" as known:
+            status = outcome.closed(s, attempt, known, failure)
+        case _:
+            status = outcome.closed(s, attempt, None, failure)
+    reason = failure.reason if failure else Reason.ATTEMPT_LOST
+    message = (
+        failure.message if failure else f"Attempt {attempt.id} was interrupted; a key it may have made is revoked."
+    )
+    return Decision(WriteStatus(status, "close"), reason, message, (Note("Warning", reason, message),))
+
+
+def _held(s: Situation, refusal: Refusal) -> Decision:
+    """The issuer cannot be asked now: say so, and look again."""
+    message = f"An attempt was interrupted, and what became of it cannot be found out yet: {refusal.message}"
+    status = outcome.refused(s, refusal.reason, message, stalled=refusal.stalled)
+    if status != s.status:
+        return Decision(
+            WriteStatus(status, "report"), refusal.reason, message, (Note("Warning", refusal.reason, message),)
+        )
+    return Decision(Wait(s.now + max(RECHECK, timedelta(seconds=refusal.after or 0))), refusal.reason, message)

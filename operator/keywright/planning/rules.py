@@ -1,0 +1,172 @@
+"""Why a key is (re-)issued: a chain of small pure functions, first hit wins. Nothing else re-issues.
+
+Each rule reads as a line of the protocol and returns a Cause, or None where it does not apply. Rules about the target trust
+a known target only: where it is unknown they stay silent, and plan.py has it looked at before.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from keywright.api.reasons import Reason
+from keywright.planning import outcome, schedule
+from keywright.planning.observed import Absent, Present
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from keywright.planning.situation import Situation
+
+__all__ = ["CHAIN", "Cause", "answered_at_once", "cause", "held_until"]
+
+_TRIGGERS_TOGETHER: Final = timedelta(seconds=5)
+"""Trigger values that arrive this soon after a triggered delivery ask for what was just done."""
+_SPEC_CHANGES_PER_INTERVAL: Final = 3
+
+
+class Cause(NamedTuple):
+    """Why, in a word and in a sentence."""
+
+    reason: Reason
+    message: str
+
+
+def not_issued(s: Situation) -> Cause | None:
+    """No key was delivered yet."""
+    return Cause(Reason.NOT_ISSUED, "No key has been delivered yet.") if s.status.key_id is None else None
+
+
+def compromised(s: Situation) -> Cause | None:
+    """Somebody says that the key leaked: ahead of all else but the first issuance."""
+    asked = s.observed.subject.compromised
+    if asked is None or asked == (s.status.handled.compromised if s.status.handled else None):
+        return None
+    return Cause(Reason.COMPROMISED, "keywright.dev/compromised got a new value: all older keys are revoked at once.")
+
+
+def target_missing(s: Situation) -> Cause | None:
+    """The target is gone, and the plaintext with it."""
+    if not isinstance(s.observed.target, Absent) or s.moved:
+        return None
+    return Cause(Reason.TARGET_MISSING, f"The target {_place(s)} is gone, and the plaintext with it.")
+
+
+def target_drifted(s: Situation) -> Cause | None:
+    """What stands there is not what was delivered."""
+    target = s.observed.target
+    if not isinstance(target, Present) or not s.is_mine(target) or s.moved:
+        return None
+    if s.record is None or s.record.key_id != s.status.key_id:
+        return Cause(Reason.TARGET_DRIFTED, f"Somebody changed the key or its record in {_place(s)}.")
+    return None
+
+
+def key_gone(s: Situation) -> Cause | None:
+    """The issuer does not know the key any more, seen twice."""
+    return (
+        Cause(Reason.KEY_GONE, "The issuer no longer lists the key: somebody revoked it there.")
+        if s.observed.key_gone
+        else None
+    )
+
+
+def spec_changed(s: Situation) -> Cause | None:
+    """The spec asks for another key than this."""
+    changed = outcome.difference(s)
+    return Cause(Reason.SPEC_CHANGED, f"{changed}.") if changed else None
+
+
+def triggered(s: Situation) -> Cause | None:
+    """Somebody asks for a rotation now."""
+    asked = s.observed.subject.rotate
+    if asked is None or asked == (s.status.handled.rotate if s.status.handled else None):
+        return None
+    return Cause(Reason.TRIGGERED, "keywright.dev/rotate got a new value.")
+
+
+def scheduled(s: Situation) -> Cause | None:
+    """The schedule came round since the key was issued: one missed time is made up once."""
+    if s.status.issued_at is None:
+        return None
+    at = schedule.next_scheduled(s.spec.rotation, s.status.issued_at)
+    return Cause(Reason.SCHEDULED, "rotation.schedule came round.") if at and at <= s.now else None
+
+
+def renewal_due(s: Situation) -> Cause | None:
+    """The renewal time has come."""
+    at = renewal_time(s)
+    return Cause(Reason.RENEWAL_DUE, "The renewal time has come.") if at and at <= s.now else None
+
+
+def expired(s: Situation) -> Cause | None:
+    """The key's last day is over, and a validity says that there shall be another."""
+    at = s.status.expires_at
+    if at is None or s.now <= at or not (s.spec.expiry and s.spec.expiry.validity):
+        return None
+    return Cause(Reason.EXPIRED, "The key's last day is over.")
+
+
+CHAIN: Final[tuple[Callable[[Situation], Cause | None], ...]] = (
+    not_issued,
+    compromised,
+    target_missing,
+    target_drifted,
+    key_gone,
+    spec_changed,
+    triggered,
+    scheduled,
+    renewal_due,
+    expired,
+)
+
+
+def cause(s: Situation) -> Cause | None:
+    """Why a key is to be issued now; None where the current one is right."""
+    return next((found for rule in CHAIN if (found := rule(s))), None)
+
+
+def renewal_time(s: Situation) -> datetime | None:
+    """By the spec as it is now: an edit of renewBefore moves it without a new key."""
+    status = s.status
+    if status.issued_at is None or status.expires_at is None:
+        return None
+    return schedule.renewal_time(s.spec, status.issued_at, status.expires_at.date(), s.observed.subject.uid)
+
+
+def answered_at_once(s: Situation, why: Cause) -> bool:
+    """A trigger that arrives within seconds of a triggered delivery: ten values in a second ask for one rotation."""
+    last = s.status.recent_issuances[-1] if s.status.recent_issuances else None
+    return (
+        why.reason is Reason.TRIGGERED
+        and last is not None
+        and last.reason == Reason.TRIGGERED
+        and s.now - last.at < _TRIGGERS_TOGETHER
+    )
+
+
+def held_until(s: Situation, why: Cause) -> datetime | None:
+    """The storm guard and the pause after failures: no issuance for this cause before then; None: now.
+
+    A trigger passes both; a spec edited since the last failure passes the pause.
+    """
+    if why.reason in (Reason.TRIGGERED, Reason.COMPROMISED):
+        return None
+    status = s.status
+    until: list[datetime] = []
+    unchanged = status.observed_generation == s.observed.subject.generation
+    if status.next_attempt_at and status.next_attempt_at > s.now and unchanged:
+        until.append(status.next_attempt_at)
+    interval = timedelta(seconds=s.observed.min_interval)
+    recent = [i.at for i in status.recent_issuances if s.now - i.at < interval]
+    allowed = _SPEC_CHANGES_PER_INTERVAL if why.reason is Reason.SPEC_CHANGED else 1
+    if why.reason is Reason.SPEC_CHANGED:
+        recent = [i.at for i in status.recent_issuances if s.now - i.at < interval and i.reason == Reason.SPEC_CHANGED]
+    if len(recent) >= allowed:
+        until.append(recent[-allowed] + interval)
+    return max(until, default=None)
+
+
+def _place(s: Situation) -> str:
+    return f"Secret {s.layout.name}" if s.layout else "target"

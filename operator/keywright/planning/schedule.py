@@ -1,0 +1,151 @@
+"""When: the mathematics of expiry, renewal, schedules and pauses.
+
+Pure: `now` is an argument, jitter comes from the UID. Dates are the issuer's: a key dated D works through the end of D
+(UTC); renewal counts back from the START of D, to be safe.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cronsim import CronSim, CronSimError
+
+from keywright.api.durations import parse_days, parse_duration, renew_before_of
+from keywright.keys import end_of_day, start_of_day
+
+if TYPE_CHECKING:
+    from keywright.api.apikey import ApiKeySpec, Rotation
+
+__all__ = [
+    "BACKOFF_FIRST",
+    "BACKOFF_LONGEST",
+    "BREAKER_AFTER",
+    "backoff",
+    "expiration",
+    "expiry_text",
+    "fixed_end",
+    "next_scheduled",
+    "overlap_of",
+    "renew_before_ignored",
+    "renewal_time",
+    "schedule_problem",
+]
+
+BACKOFF_FIRST: Final = timedelta(seconds=10)
+"""The pause after one attempt that delivered nothing; doubles with each further one."""
+BACKOFF_LONGEST: Final = timedelta(hours=1)
+"""The longest pause, and the circuit breaker's."""
+BREAKER_AFTER: Final = 3
+"""Attempts in a row without a delivery that open the circuit breaker."""
+_MOST_OVERLAPPING: Final = 5
+"""Scheduled rotations that one overlap may span: `previous` holds no more."""
+_JITTER_SHARE: Final = 10
+"""Renewals are spread over a tenth of the validity."""
+
+
+def expiry_text(spec: ApiKeySpec) -> str | None:
+    """What the spec asks, as `status.issuedAs.expiry` keeps it."""
+    return (spec.expiry.validity or spec.expiry.date) if spec.expiry else None
+
+
+def expiration(spec: ApiKeySpec, now: datetime) -> date | None:
+    """The last day to ask the issuer for: the UTC date of issuance plus the validity, or the fixed date."""
+    if not spec.expiry:
+        return None
+    if spec.expiry.validity:
+        return now.astimezone(UTC).date() + timedelta(days=parse_days(spec.expiry.validity))
+    return date.fromisoformat(spec.expiry.date) if spec.expiry.date else None
+
+
+def fixed_end(spec: ApiKeySpec) -> datetime | None:
+    """The end of expiry.date; None without one."""
+    return end_of_day(date.fromisoformat(spec.expiry.date)) if spec.expiry and spec.expiry.date else None
+
+
+def renewal_time(spec: ApiKeySpec, issued_at: datetime, expires_on: date | None, uid: str) -> datetime | None:
+    """When time alone replaces the key: never for a key without expiry or with a fixed date.
+
+    A renewBefore that leaves no time (longer than the validity, or the issuer's policy gave less) gives way to the default, a
+    third: a key is never due the moment that it is issued.
+    """
+    if expires_on is None or not (spec.expiry and spec.expiry.validity):
+        return None
+    window = start_of_day(expires_on) - issued_at
+    if window < timedelta(hours=1):
+        # The policy gave today or little more: the start of the last day is no use, so count from its end.
+        return issued_at + (end_of_day(expires_on) - issued_at) * 2 / 3
+    asked = spec.rotation.renew_before if spec.rotation else None
+    before = renew_before_of(asked, window) if asked else window / 3
+    if before >= window * 9 / 10:
+        before = window / 3
+    jitter = min(window / _JITTER_SHARE, (window - before) / 2) * _share(uid)
+    return (issued_at + window - before - jitter).replace(microsecond=0)
+
+
+def renew_before_ignored(spec: ApiKeySpec, issued_at: datetime, expires_on: date | None) -> bool:
+    """Whether renewBefore left no time, so that the default stood in for it."""
+    asked = spec.rotation.renew_before if spec.rotation else None
+    if not asked or expires_on is None or not (spec.expiry and spec.expiry.validity):
+        return False
+    window = start_of_day(expires_on) - issued_at
+    return renew_before_of(asked, window) >= window * 9 / 10
+
+
+def next_scheduled(rotation: Rotation | None, after: datetime) -> datetime | None:
+    """The first time of the schedule past `after`, in UTC; None without a schedule, or where it never comes again."""
+    if not rotation or not rotation.schedule:
+        return None
+    zone = ZoneInfo(rotation.time_zone or "UTC")
+    found = next(CronSim(rotation.schedule, after.astimezone(zone)), None)
+    return found.astimezone(UTC) if found else None
+
+
+def schedule_problem(rotation: Rotation | None, now: datetime, min_interval: float) -> str | None:
+    """A sentence where the schedule cannot be kept: malformed, never due, denser than the guards allow."""
+    if not rotation or not rotation.schedule:
+        return None
+    try:
+        zone = ZoneInfo(rotation.time_zone or "UTC")
+        times = CronSim(rotation.schedule, now.astimezone(zone))
+    except CronSimError as error:
+        return f"rotation.schedule {rotation.schedule!r} is no cron expression of five fields ({error}); write for example 0 3 1 * *"
+    except (ZoneInfoNotFoundError, ValueError):
+        return f"rotation.timeZone {rotation.time_zone!r} is no IANA time zone; write for example Europe/Paris"
+    coming = [t.astimezone(UTC) for t, _ in zip(times, range(_MOST_OVERLAPPING + 1), strict=False)]
+    if not coming:
+        return f"rotation.schedule {rotation.schedule!r} never comes round; write a date that exists"
+    gaps = [later - earlier for earlier, later in pairwise(coming)]
+    if gaps and (closest := min(gaps)) < timedelta(seconds=min_interval):
+        return (
+            f"rotation.schedule {rotation.schedule!r} asks for a key every {closest}, and the operator's --min-interval allows one "
+            f"every {timedelta(seconds=min_interval)}; write a rarer schedule"
+        )
+    overlap = parse_duration(rotation.overlap)
+    if len(coming) > _MOST_OVERLAPPING and overlap > coming[_MOST_OVERLAPPING] - coming[0]:
+        return (
+            f"rotation.overlap {rotation.overlap} spans more than {_MOST_OVERLAPPING} rotations of the schedule {rotation.schedule!r} "
+            f"({_MOST_OVERLAPPING} take {coming[_MOST_OVERLAPPING] - coming[0]}); write a shorter overlap or a rarer schedule"
+        )
+    return None
+
+
+def overlap_of(spec: ApiKeySpec) -> timedelta:
+    """How long an old key lives on."""
+    return parse_duration(spec.rotation.overlap) if spec.rotation else timedelta(hours=48)
+
+
+def backoff(failures: int) -> timedelta:
+    """The pause after so many attempts in a row that delivered nothing."""
+    if failures >= BREAKER_AFTER:
+        return BACKOFF_LONGEST
+    doublings: int = max(0, failures - 1)
+    return min(BACKOFF_LONGEST, BACKOFF_FIRST * (1 << doublings))
+
+
+def _share(uid: str) -> float:
+    """A number in [0, 1), the same for the same UID."""
+    return int.from_bytes(hashlib.sha256(uid.encode()).digest()[:8]) / 2**64

@@ -1,0 +1,150 @@
+"""What a decision can be: one step, its reason, a sentence, and the events to write once it is done.
+
+A step has one outside effect, but for IssueAndDeliver: the plaintext lives in memory only, so making a key and delivering it
+is one. A step that writes a status carries the whole next status (outcome.py computes it).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+    from keywright.api.apikey import ApiKeyStatus, Attempt, KeyIssuerIdentity
+    from keywright.api.reasons import Reason
+    from keywright.keys import KeyId
+    from keywright.planning.observed import Fact, TargetLayout
+
+__all__ = [
+    "AddFinalizer",
+    "CleanTarget",
+    "Decision",
+    "FenceTarget",
+    "IssueAndDeliver",
+    "Look",
+    "Note",
+    "ReleaseFinalizer",
+    "RevokeKey",
+    "RewriteTarget",
+    "Step",
+    "Wait",
+    "WriteStatus",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Find out a fact. `issuer`: whose keys to list, for Fact.LISTING."""
+
+    fact: Fact
+    issuer: KeyIssuerIdentity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AddFinalizer:
+    """Put the finalizer on."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteStatus:
+    """Replace the status, guarded. `purpose` names the write in logs and metrics."""
+
+    status: ApiKeyStatus
+    purpose: Literal["intent", "settle", "close", "drop", "report"]
+
+
+@dataclass(frozen=True, slots=True)
+class IssueAndDeliver:
+    """POST once, check, deliver. `version`: what stands at the target now, None for nothing."""
+
+    attempt: Attempt
+    label: str
+    workspace_id: str
+    workspace_name: str
+    workspace: str
+    user_id: str
+    expiration: date | None
+    expiry: str | None
+    revision: int
+    layout: TargetLayout
+    version: str | None
+    check: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FenceTarget:
+    """Touch the target so that whoever still holds this attempt's plaintext cannot deliver it."""
+
+    attempt: Attempt
+    layout: TargetLayout
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeKey:
+    """Delete one recorded key at the issuer that made it."""
+
+    key_id: KeyId
+    issuer: KeyIssuerIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class RewriteTarget:
+    """Lay the same key out anew."""
+
+    layout: TargetLayout
+
+
+@dataclass(frozen=True, slots=True)
+class CleanTarget:
+    """Remove what is ours at a target of this name."""
+
+    name: str
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseFinalizer:
+    """Let a deleted ApiKey go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do before this time; None: before something changes."""
+
+    until: datetime | None
+
+
+Step = (
+    Look
+    | AddFinalizer
+    | WriteStatus
+    | IssueAndDeliver
+    | FenceTarget
+    | RevokeKey
+    | RewriteTarget
+    | CleanTarget
+    | ReleaseFinalizer
+    | Wait
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """An event about the ApiKey, written after the step has succeeded."""
+
+    type: Literal["Normal", "Warning"]
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One step, and why."""
+
+    step: Step
+    reason: Reason
+    message: str
+    notes: tuple[Note, ...] = ()

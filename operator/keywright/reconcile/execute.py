@@ -1,0 +1,295 @@
+"""The only doer: takes one step. Issuing and delivering is the one place that plaintext passes through.
+
+Returns what has become known by the step. Raises what the ports raise; the reconciler reads again and plans again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, assert_never
+
+from keywright.api.apikey import Handled
+from keywright.api.reasons import Reason
+from keywright.errors import Ambiguous, Conflict, RateLimited, Rejected, Retryable, Terminal, Unavailable
+from keywright.keys import AttemptId, KeyRecord, ListedKey, Tag
+from keywright.planning.observed import Absent, Failure, Foreign, Present, Refusal
+from keywright.planning.steps import (
+    AddFinalizer,
+    CleanTarget,
+    FenceTarget,
+    IssueAndDeliver,
+    Look,
+    ReleaseFinalizer,
+    RevokeKey,
+    RewriteTarget,
+    Wait,
+    WriteStatus,
+)
+from keywright.ports.issuer import IssuedKey, KeyRequest
+from keywright.ports.sink import Delivery
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import datetime
+
+    from keywright.planning.observed import Observed
+    from keywright.planning.situation import Situation
+    from keywright.planning.steps import Step
+    from keywright.ports.cluster import Cluster, Object
+    from keywright.ports.issuer import Issuer
+    from keywright.ports.sink import Sink
+    from keywright.reconcile.directory import IssuerDirectory
+    from keywright.reconcile.observe import Observer
+
+__all__ = ["Executor", "Taken"]
+
+_CHECK_PAUSES: Final = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds between tries of a new key: an issuer may need a little while to know its own key."""
+_DELIVERY_PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds between tries of a delivery: within the grace period of a SIGTERM."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A step was taken: the ApiKey as it stands now, and what is known. `gone`: nothing holds it any more."""
+
+    seen: Object
+    observed: Observed
+    gone: bool = False
+
+
+class Executor:
+    """Takes steps, one at a time, for any ApiKey."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        sink: Sink,
+        directory: IssuerDirectory,
+        observer: Observer,
+        clock: Callable[[], datetime],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        """`clock` gives aware UTC; `sleep` takes seconds."""
+        self._cluster = cluster
+        self._sink = sink
+        self._directory = directory
+        self._observer = observer
+        self._clock = clock
+        self._sleep = sleep
+
+    async def take(self, step: Step, s: Situation, seen: Object) -> Taken:
+        """One step, one outside effect."""
+        observed = s.observed
+        match step:
+            case Look():
+                return Taken(seen, await self._observer.look(step, s))
+            case AddFinalizer():
+                return Taken(await self._cluster.add_finalizer(seen), observed)
+            case WriteStatus():
+                stands = await self._cluster.patch_status(seen, step.status.to_dict())
+                fresh = step.status.attempt.id if step.purpose == "intent" and step.status.attempt else None
+                return Taken(stands, replace(observed, fresh_attempt=AttemptId(fresh) if fresh else None))
+            case IssueAndDeliver():
+                return Taken(seen, await self._issue_and_deliver(step, s))
+            case FenceTarget():
+                return Taken(seen, await self._fence(step, s))
+            case RevokeKey():
+                return Taken(seen, await self._revoke(step, s))
+            case RewriteTarget():
+                return Taken(seen, await self._rewrite(step, s))
+            case CleanTarget():
+                return Taken(seen, await self._clean(step, s))
+            case ReleaseFinalizer():
+                await self._cluster.remove_finalizer(seen)
+                return Taken(seen, observed, gone=True)
+            case Wait():
+                return Taken(seen, observed)
+            case _:
+                assert_never(step)
+
+    async def _issue_and_deliver(self, step: IssueAndDeliver, s: Situation) -> Observed:
+        observed = replace(s.observed, fresh_attempt=None)
+        key = observed.subject.key
+        request = KeyRequest(
+            name=Tag.of(observed.cluster_id, observed.subject.uid, step.attempt.id).name_for(step.label),
+            workspace_id=step.workspace_id,
+            user_id=step.user_id,
+            expiration=step.expiration,
+        )
+        try:
+            client = await self._directory.client(step.attempt.issuer, key.namespace)
+            issued = await client.create(request)
+        except (Terminal, Retryable, Ambiguous) as error:
+            self._directory.failed(step.attempt.issuer, key.namespace, error)
+            return replace(observed, failure=_failure_of(error))
+        if step.check and (problem := await self._check(client, issued)) is not None:
+            return replace(
+                observed,
+                failure=Failure(Reason.KEY_CHECK_FAILED, problem, issued.key_id, maybe_committed=True, settled=True),
+            )
+        record = self._record(step, s, issued)
+        delivered = await self._deliver(Delivery(step.layout, s.owner, record, issued.plaintext), step.version)
+        if isinstance(delivered, Failure):
+            return replace(observed, failure=delivered)
+        listed = ListedKey(
+            key_id=issued.key_id,
+            name=request.name,
+            masked=issued.masked,
+            expires_on=issued.expires_on,
+            last_used=None,
+            workspace_id=step.workspace_id,
+        )
+        return replace(
+            observed, target=delivered, target_fresh=True, listing=(listed,), listing_fresh=True, failure=None
+        )
+
+    def _record(self, step: IssueAndDeliver, s: Situation, issued: IssuedKey) -> KeyRecord:
+        subject = s.observed.subject
+        return KeyRecord(
+            key_id=issued.key_id,
+            attempt=AttemptId(step.attempt.id),
+            revision=step.revision,
+            cluster=s.observed.cluster_id,
+            owner=subject.key,
+            owner_uid=subject.uid,
+            issuer=step.attempt.issuer,
+            masked=issued.masked,
+            digest=issued.plaintext.digest(),
+            issued_at=(issued.created_at or self._clock()).replace(microsecond=0),
+            expires_on=issued.expires_on,
+            workspace_id=step.workspace_id,
+            workspace_name=step.workspace_name,
+            workspace=step.workspace,
+            label=step.label,
+            expiry=step.expiry,
+            handled=step.attempt.handled or Handled(),
+        )
+
+    async def _check(self, client: Issuer, issued: IssuedKey) -> str | None:
+        """None once the platform accepts the new key; else a sentence, after a bounded time."""
+        trouble = "the platform refuses it"
+        for pause in (*_CHECK_PAUSES, None):
+            try:
+                if await client.check(issued.plaintext):
+                    return None
+                trouble = "the platform refuses it"
+            except (Retryable, Terminal, Ambiguous) as error:
+                trouble = str(error)
+            if pause is not None:
+                await self._sleep(pause)
+        return f"The new key does not work and was revoked: {trouble}. With checkNewKeys: false the issuer's keys are not tried."
+
+    async def _deliver(self, delivery: Delivery, version: str | None) -> Present | Failure:
+        """Write with compare-and-set, again and again for a bounded time while the plaintext is in hand."""
+        layout, record = delivery.layout, delivery.record
+        unsure = False
+        trouble = "the target could not be written"
+        for pause in (*_DELIVERY_PAUSES, None):
+            try:
+                return await self._sink.deliver(delivery, version)
+            except Rejected as error:
+                return Failure(
+                    Reason.DELIVERY_FAILED,
+                    f"{error} The new key was revoked.",
+                    record.key_id,
+                    maybe_committed=True,
+                    settled=not unsure,
+                )
+            except Ambiguous as error:
+                unsure, trouble = True, str(error)
+            except (Conflict, Unavailable, RateLimited) as error:
+                trouble = str(error)
+            if pause is not None:
+                await self._sleep(pause)
+            try:
+                target = await self._sink.read(layout.namespace, layout.name)
+            except (Retryable, Terminal, Ambiguous) as error:
+                trouble = str(error)
+                continue
+            if isinstance(target, Present) and target.record and target.record.attempt == record.attempt:
+                return target
+            if isinstance(target, Foreign) or (isinstance(target, Present) and target.fence == record.attempt):
+                trouble = "somebody else took the target"
+                break
+            version = target.version if isinstance(target, Present) else None
+        return Failure(
+            Reason.DELIVERY_FAILED,
+            f"The new key could not be delivered and is revoked: {trouble}.",
+            record.key_id,
+            maybe_committed=True,
+            settled=not unsure,
+        )
+
+    async def _fence(self, step: FenceTarget, s: Situation) -> Observed:
+        try:
+            target = await self._sink.fence(step.layout, s.owner, step.attempt.id, step.version)
+        except Rejected as error:
+            refusal = Refusal(Reason(error.reason), f"the target cannot be fenced: {error}")
+            return replace(s.observed, listing=refusal, listing_fresh=False)
+        return replace(s.observed, target=target, target_fresh=True)
+
+    async def _revoke(self, step: RevokeKey, s: Situation) -> Observed:
+        observed = s.observed
+        try:
+            client = await self._directory.client(step.issuer, observed.subject.key.namespace)
+            await client.revoke(step.key_id)
+        except (Terminal, Retryable, Ambiguous) as error:
+            self._directory.failed(step.issuer, observed.subject.key.namespace, error)
+            return replace(observed, failed_revocations={**observed.failed_revocations, step.key_id: str(error)})
+        return replace(observed, revoked=observed.revoked | {step.key_id})
+
+    async def _rewrite(self, step: RewriteTarget, s: Situation) -> Observed:
+        target = s.observed.target
+        if not isinstance(target, Present):
+            raise Conflict("the target is gone")
+        try:
+            return replace(s.observed, target=await self._sink.rewrite(step.layout, s.owner, target), target_fresh=True)
+        except Rejected as error:
+            return replace(s.observed, rehearsal=Refusal(Reason(error.reason), str(error)))
+
+    async def _clean(self, step: CleanTarget, s: Situation) -> Observed:
+        """A target that is not ours (any more) is left alone."""
+        observed, namespace = s.observed, s.observed.subject.key.namespace
+        version = step.version
+        if version is None:
+            target = await self._sink.read(namespace, step.name)
+            mine = isinstance(target, Present) and target.owner_uid == observed.subject.uid
+            version = target.version if isinstance(target, Present) and mine else None
+        if version is not None:
+            await self._sink.clean(namespace, step.name, version)
+        observed = replace(observed, cleaned=observed.cleaned | {step.name})
+        if s.layout and s.layout.name == step.name:
+            observed = replace(observed, target=Absent(), target_fresh=True)
+        return observed
+
+
+def _failure_of(error: Terminal | Retryable | Ambiguous) -> Failure:
+    """What the end of a create means for its attempt."""
+    if isinstance(error, Ambiguous):
+        return Failure(Reason.ISSUE_FAILED, str(error), None, maybe_committed=True, settled=False)
+    if isinstance(error, RateLimited):
+        return Failure(
+            Reason.ISSUER_RATE_LIMITED,
+            str(error),
+            None,
+            maybe_committed=False,
+            settled=True,
+            counts=False,
+            after=error.after or 5.0,
+        )
+    if isinstance(error, Retryable):
+        return Failure(
+            Reason.ISSUER_UNAVAILABLE, str(error), None, maybe_committed=False, settled=True, counts=False, after=20.0
+        )
+    counts = error.reason == Reason.ISSUER_REFUSED
+    return Failure(
+        Reason(error.reason),
+        str(error),
+        None,
+        maybe_committed=False,
+        settled=True,
+        counts=counts,
+        after=None if counts else 20.0,
+    )

@@ -1,0 +1,153 @@
+"""One pass: observe once, plan, take one step, plan again, until there is nothing to do before some time.
+
+Level, not edge: the only input is a name. Decides nothing itself.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from keywright.api.base import Condition
+from keywright.api.reasons import Reason
+from keywright.errors import Ambiguous, Conflict, Rejected
+from keywright.planning.plan import plan
+from keywright.planning.situation import Situation
+from keywright.planning.steps import IssueAndDeliver, Look, RevokeKey, Wait, WriteStatus
+from keywright.ports.cluster import EventNote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from keywright.keys import ResourceKey
+    from keywright.metrics import Metrics
+    from keywright.planning.steps import Decision
+    from keywright.ports.cluster import Cluster, Object
+    from keywright.reconcile.execute import Executor
+    from keywright.reconcile.observe import Observer
+
+__all__ = ["Reconciler"]
+
+_log = logging.getLogger(__name__)
+
+_MOST_STEPS: Final = 64
+"""No decision needs so many: a planner that does not come to rest is stopped, and said."""
+_MOST_CONFLICTS: Final = 5
+_LATER: Final = timedelta(seconds=20)
+
+
+class Reconciler:
+    """Brings one ApiKey after another to rest."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        observer: Observer,
+        executor: Executor,
+        clock: Callable[[], datetime],
+        metrics: Metrics,
+    ) -> None:
+        """`clock` gives aware UTC."""
+        self._cluster = cluster
+        self._observer = observer
+        self._executor = executor
+        self._clock = clock
+        self._metrics = metrics
+
+    async def reconcile(self, key: ResourceKey) -> timedelta | None:
+        """Returns after how long the name is due again; None: when something changes. Raises what the apiserver's ports raise."""
+        seen = self._cluster.api_key(key)
+        for _ in range(_MOST_CONFLICTS):
+            if seen is None:
+                return None
+            try:
+                return await self._to_rest(seen)
+            except (Conflict, Ambiguous) as error:
+                _log.info("reading again: %s", error, extra={"apikey": str(key)})
+                seen = await self._cluster.refresh(key)
+        return timedelta(seconds=1)
+
+    async def _to_rest(self, seen: Object) -> timedelta | None:
+        try:
+            spec, status, observed = self._observer.begin(seen)
+        except Rejected as error:
+            return await self._unreadable(seen, error)
+        for _ in range(_MOST_STEPS):
+            situation = Situation(spec, status, observed, self._clock())
+            decision = plan(spec, status, observed, situation.now)
+            step = decision.step
+            if isinstance(step, Wait):
+                self._tell(seen, decision)
+                return max(timedelta(0), step.until - self._clock()) if step.until else None
+            taken = await self._executor.take(step, situation, seen)
+            failed = (
+                len(taken.observed.failed_revocations) > len(observed.failed_revocations)
+                or taken.observed.failure is not None
+            )
+            self._count(decision, failed=failed)
+            if not failed:
+                self._tell(taken.seen, decision)
+            self._log_step(observed.subject.key, decision)
+            if taken.gone:
+                return None
+            seen = taken.seen
+            spec, status, observed = self._observer.again(seen, taken.observed)
+        _log.error("no rest after %d steps", _MOST_STEPS, extra={"apikey": str(observed.subject.key)})
+        return timedelta(minutes=1)
+
+    async def _unreadable(self, seen: Object, error: Rejected) -> timedelta:
+        """Spec or status cannot be read: say so, touch nothing else."""
+        generation = seen["metadata"].get("generation")
+        before = {c.get("type"): c for c in (seen.get("status") or {}).get("conditions") or ()}
+
+        def condition(of_type: str, value: str) -> Object:
+            old = before.get(of_type) or {}
+            since = old["lastTransitionTime"] if old.get("status") == value else self._clock()
+            return Condition.model_validate(
+                {
+                    "type": of_type,
+                    "status": value,
+                    "reason": Reason.INVALID_SPEC,
+                    "message": str(error),
+                    "lastTransitionTime": since,
+                    "observedGeneration": generation,
+                }
+            ).to_dict()
+
+        conditions = [condition("Ready", "False"), condition("Stalled", "True")]
+        status = {**(seen.get("status") or {}), "observedGeneration": generation, "conditions": conditions}
+        if status != (seen.get("status") or {}):
+            await self._cluster.patch_status(seen, status)
+        return _LATER
+
+    def _tell(self, seen: Object, decision: Decision) -> None:
+        for note in decision.notes:
+            self._cluster.note(EventNote(about=seen, type=note.type, reason=note.reason, message=note.message))
+
+    def _count(self, decision: Decision, *, failed: bool) -> None:
+        match decision.step:
+            case WriteStatus(purpose="settle", status=status):
+                if decision.reason is Reason.ADOPTED:
+                    self._metrics.adopted.inc()
+                else:
+                    self._metrics.issued.labels(
+                        status.recent_issuances[-1].reason if status.recent_issuances else ""
+                    ).inc()
+            case WriteStatus(purpose="close"):
+                self._metrics.attempts_closed.labels(decision.reason).inc()
+            case RevokeKey() if not failed:
+                self._metrics.revoked.inc()
+            case _:
+                pass
+
+    def _log_step(self, key: ResourceKey, decision: Decision) -> None:
+        level = logging.DEBUG if isinstance(decision.step, Look | IssueAndDeliver) else logging.INFO
+        _log.log(
+            level,
+            "%s",
+            decision.message,
+            extra={"apikey": str(key), "reason": str(decision.reason), "step": type(decision.step).__name__},
+        )
