@@ -87,6 +87,11 @@ class Reason(StrEnum):
     # KeyIssuer, ClusterKeyIssuer.
     ADMIN_KEY_WORKS = "AdminKeyWorks"
 
+    @classmethod
+    def of(cls, word: str, default: Reason) -> Reason:
+        """The reason of this name, or `default` for a word that is none of ours."""
+        return cls._value2member_map_.get(word, default)  # type: ignore[return-value]
+
 
 EXPLANATIONS: dict[Reason, str] = {
     Reason.ISSUED: "The key was issued and stands in its target.",

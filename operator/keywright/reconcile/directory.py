@@ -47,7 +47,7 @@ Ref = tuple[str, str | None, str]
 def refusal_of(error: KeywrightError) -> Refusal:
     """What an issuer's error means to an ApiKey that waits for it."""
     if isinstance(error, Terminal):
-        return Refusal(Reason(error.reason), str(error))
+        return Refusal(Reason.of(error.reason, Reason.ISSUER_UNAVAILABLE), str(error))
     if isinstance(error, RateLimited):
         return Refusal(Reason.ISSUER_RATE_LIMITED, str(error), stalled=False, after=error.after)
     after = error.after if isinstance(error, Retryable) else None

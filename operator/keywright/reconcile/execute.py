@@ -79,7 +79,7 @@ class Executor:
         self._clock = clock
         self._sleep = sleep
 
-    async def take(self, step: Step, s: Situation, seen: Object) -> Taken:
+    async def take(self, step: Step, s: Situation, seen: Object) -> Taken:  # noqa: C901 - one branch a step
         """One step, one outside effect."""
         observed = s.observed
         match step:
@@ -226,7 +226,7 @@ class Executor:
         try:
             target = await self._sink.fence(step.layout, s.owner, step.attempt.id, step.version)
         except Rejected as error:
-            refusal = Refusal(Reason(error.reason), f"the target cannot be fenced: {error}")
+            refusal = Refusal(Reason.of(error.reason, Reason.TARGET_REFUSED), f"the target cannot be fenced: {error}")
             return replace(s.observed, listing=refusal, listing_fresh=False)
         return replace(s.observed, target=target, target_fresh=True)
 
@@ -247,7 +247,7 @@ class Executor:
         try:
             return replace(s.observed, target=await self._sink.rewrite(step.layout, s.owner, target), target_fresh=True)
         except Rejected as error:
-            return replace(s.observed, rehearsal=Refusal(Reason(error.reason), str(error)))
+            return replace(s.observed, rehearsal=Refusal(Reason.of(error.reason, Reason.TARGET_REFUSED), str(error)))
 
     async def _clean(self, step: CleanTarget, s: Situation) -> Observed:
         """A target that is not ours (any more) is left alone."""

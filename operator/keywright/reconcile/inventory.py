@@ -55,7 +55,6 @@ class Inventory:
         sink: Sink,
         directory: IssuerDirectory,
         cluster_id: str,
-        cluster_scope: bool,
         clock: Callable[[], datetime],
         wake: Callable[[ResourceKey], None],
     ) -> None:
@@ -64,7 +63,6 @@ class Inventory:
         self._sink = sink
         self._directory = directory
         self._cluster_id = cluster_id
-        self._cluster_scope = cluster_scope
         self._clock = clock
         self._wake = wake
         self._books: dict[Ref, _Book] = {}

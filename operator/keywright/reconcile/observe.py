@@ -128,7 +128,7 @@ class Observer:
         except Conflict:
             return await self._read_target(s)
         except Rejected as error:
-            return replace(s.observed, rehearsal=Refusal(Reason(error.reason), str(error)))
+            return replace(s.observed, rehearsal=Refusal(Reason.of(error.reason, Reason.TARGET_REFUSED), str(error)))
         if s.observed.target is None:
             return replace(s.observed, rehearsal=True, target=Absent(), target_fresh=True)
         return replace(s.observed, rehearsal=True)

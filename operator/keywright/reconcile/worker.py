@@ -15,6 +15,7 @@ from keywright.reconcile.workqueue import QueueClosed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
+    from types import TracebackType
 
     from keywright.metrics import Metrics
     from keywright.reconcile.workqueue import WorkQueue
@@ -96,6 +97,6 @@ class Workers(Generic[K]):
         return pause
 
 
-def _without_text(error: BaseException) -> tuple[type[BaseException], BaseException, object]:
+def _without_text(error: BaseException) -> tuple[type[BaseException], BaseException, TracebackType | None]:
     """The same place, without the words."""
     return RuntimeError, RuntimeError(type(error).__name__), error.__traceback__

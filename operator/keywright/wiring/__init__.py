@@ -1,1 +1,1 @@
-"""kopf, and nothing else of kopf anywhere."""
+"""kopf, and nothing else of kopf anywhere: watch and enqueue, log-in, start-up and shut-down, probes."""

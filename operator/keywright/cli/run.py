@@ -1,0 +1,105 @@
+"""`keywright run`: the operator."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["run"]
+
+
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    JSON = "json"
+    TEXT = "text"
+
+
+class LogLevel(StrEnum):
+    """From chatty to quiet."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def run(  # noqa: PLR0917 - options of a command are no positional arguments
+    namespace: Annotated[
+        list[str] | None,
+        typer.Option("--namespace", "-n", help="Serve this namespace only (repeatable); needs --cluster-id."),
+    ] = None,
+    kubeconfig: Annotated[
+        str | None, typer.Option(help="Kubeconfig to use outside a cluster. Default: KUBECONFIG.")
+    ] = None,
+    context: Annotated[str | None, typer.Option(help="The kubeconfig's context.")] = None,
+    metrics_address: Annotated[str | None, typer.Option(help="HOST:PORT for /metrics; port 0 takes any.")] = None,
+    health_address: Annotated[
+        str | None, typer.Option(help="HOST:PORT for /healthz and /readyz; port 0 takes any.")
+    ] = None,
+    cluster_id: Annotated[
+        str | None,
+        typer.Option(help="Tells this cluster's keys from others' at the issuer. Default: from kube-system's UID."),
+    ] = None,
+    log_format: Annotated[LogFormat, typer.Option(help="One JSON object a line, or text.")] = LogFormat.JSON,
+    log_level: Annotated[LogLevel, typer.Option(help="The least that is logged.")] = LogLevel.INFO,
+    min_interval: Annotated[
+        str, typer.Option(help="At most one new key per ApiKey in this time, triggers apart.")
+    ] = "5m",
+    allow_insecure_issuers: Annotated[
+        bool,
+        typer.Option(
+            "--allow-insecure-issuers",
+            help="Allow plain http and loopback issuers: for the demo, tests and benchmarks.",
+        ),
+    ] = False,
+) -> None:
+    """Run the operator.
+
+    Inside a cluster it needs no options; outside it takes KUBECONFIG.
+
+    For example:
+
+      keywright run --metrics-address 0.0.0.0:8080 --health-address 0.0.0.0:8081
+
+      keywright run --namespace search --cluster-id staging --log-format text
+    """
+    from keywright.api.durations import parse_duration  # noqa: PLC0415 - --help does not wait for the operator's imports
+    from keywright.bootstrap import Options  # noqa: PLC0415
+    from keywright.wiring.running import Addresses  # noqa: PLC0415
+    from keywright.wiring.running import run as run_operator  # noqa: PLC0415
+
+    try:
+        interval = parse_duration(min_interval).total_seconds()
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--min-interval") from None
+    _set_up_logging(log_format, log_level)
+    options = Options(
+        kubeconfig=kubeconfig,
+        context=context,
+        namespaces=tuple(dict.fromkeys(namespace or ())),
+        cluster_id=cluster_id,
+        min_interval=interval,
+        allow_insecure_issuers=allow_insecure_issuers,
+    )
+    asyncio.run(run_operator(options, Addresses(metrics_address, health_address)))
+
+
+def _set_up_logging(log_format: LogFormat, level: LogLevel) -> None:
+    from keywright.cli.logs import JsonLines, TextLines  # noqa: PLC0415 - as above
+
+    handler = logging.StreamHandler(sys.stderr)
+    formatter: logging.Formatter = JsonLines() if log_format is LogFormat.JSON else TextLines()
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.value.upper())
+    # Watches log each reconnect and each event: their own level, so that ours can be read.
+    quiet: dict[str, Any] = {"kopf": logging.WARNING, "asyncio": logging.WARNING, "aiohttp": logging.WARNING}
+    for name, least in quiet.items():
+        logging.getLogger(name).setLevel(max(least, root.level))

@@ -1,0 +1,127 @@
+"""The operator's life: log in, wait for the CRDs, list, watch, work, and stop without losing anything."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import kopf
+
+from keywright import __version__
+from keywright.adapters.kube import KubeApi
+from keywright.bootstrap import Operator
+from keywright.errors import Ambiguous, Rejected, Retryable, Terminal
+from keywright.wiring.endpoints import Endpoints
+from keywright.wiring.watches import registry_for, settings
+
+if TYPE_CHECKING:
+    from keywright.bootstrap import Options
+
+__all__ = ["Addresses", "run"]
+
+_log = logging.getLogger(__name__)
+_CLUSTER_ID: Final = re.compile(r"[a-z0-9-]{1,8}")
+_SYNC_AGAIN: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """HOST:PORT of each listener; None: not served."""
+
+    metrics: str | None = None
+    health: str | None = None
+
+
+async def run(options: Options, addresses: Addresses) -> None:
+    """Run until SIGTERM or SIGINT, then finish what is in flight. Raises KeywrightError where it cannot begin."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    api = await KubeApi.connect(options.kubeconfig, options.context)
+    endpoints = Endpoints()
+    operator: Operator | None = None
+    try:
+        cluster_id = await _cluster_id(api, options, stop)
+        if cluster_id is None:
+            return
+        operator = Operator(api, options, cluster_id)
+        synced = asyncio.Event()
+        if addresses.health:
+            at = await endpoints.serve_health(addresses.health, synced.is_set)
+            _log.info("probes at http://%s/healthz and /readyz", at)
+        if addresses.metrics:
+            at = await endpoints.serve_metrics(addresses.metrics, operator.metrics.registry)
+            _log.info("metrics at http://%s/metrics", at)
+        if not await _sync(operator, stop):
+            return
+        operator.start()
+        synced.set()
+        scope = f"namespaces {', '.join(options.namespaces)}" if options.namespaces else "the whole cluster"
+        _log.info("keywright %s (process %d) serves %s, cluster id %s", __version__, os.getpid(), scope, cluster_id)
+        await kopf.operator(
+            registry=registry_for(operator, api.login),
+            settings=settings(),
+            standalone=True,
+            clusterwide=not options.namespaces,
+            namespaces=list(options.namespaces),
+            stop_flag=stop,
+        )
+        _log.info("stopping: finishing what is in flight")
+    finally:
+        if operator is not None:
+            if await operator.stop():
+                _log.info("stopped")
+            else:
+                _log.warning("stopped; a request did not end in time, its intent is written down and will be looked at")
+        else:
+            await api.close()
+        await endpoints.close()
+
+
+async def _cluster_id(api: KubeApi, options: Options, stop: asyncio.Event) -> str | None:
+    """What tells this cluster's keys from others' at the issuer: the first 8 of kube-system's UID, or what the user says."""
+    if options.cluster_id is not None:
+        if not _CLUSTER_ID.fullmatch(options.cluster_id):
+            raise Rejected(
+                f"--cluster-id {options.cluster_id!r} must be 1 to 8 characters of a-z, 0-9 and -", reason="Usage"
+            )
+        return options.cluster_id
+    if options.namespaces:
+        raise Rejected(
+            "--namespace needs --cluster-id: up to 8 characters of a-z, 0-9 and - that tell this cluster's keys from others'",
+            reason="Usage",
+        )
+    while not stop.is_set():
+        try:
+            namespace = await api.request("GET", "/api/v1/namespaces/kube-system")
+        except (Retryable, Ambiguous, Terminal) as error:
+            await _pause(stop, error)
+        else:
+            return str(namespace["metadata"]["uid"])[:8]
+    return None
+
+
+async def _sync(operator: Operator, stop: asyncio.Event) -> bool:
+    """Wait for CRDs, rights and apiserver, and say so; False where it was told to stop meanwhile."""
+    while not stop.is_set():
+        try:
+            await operator.sync()
+        except (Retryable, Ambiguous, Terminal) as error:
+            await _pause(stop, error)
+        else:
+            return True
+    return False
+
+
+async def _pause(stop: asyncio.Event, error: Exception) -> None:
+    _log.warning("waiting: %s", error)
+    try:
+        await asyncio.wait_for(stop.wait(), _SYNC_AGAIN)
+    except TimeoutError:
+        return
