@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from keywright.adapters.kube import KubeApi
-from keywright.adapters.kube_events import EventWriter
 from keywright.adapters.kube_objects import KubeCluster
 from keywright.adapters.kube_secret import SecretSink
 from keywright.adapters.mistral import mistral_factory
+from keywright.api.apikey import KeyIssuerIdentity
 from keywright.keys import AttemptId, ResourceKey
 from keywright.metrics import Metrics
 from keywright.reconcile.directory import IssuerDirectory
@@ -30,6 +29,7 @@ from keywright.reconcile.workqueue import WorkQueue
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from keywright.adapters.kube import KubeApi
     from keywright.ports.cluster import Object
     from keywright.reconcile.directory import Ref
 
@@ -64,6 +64,15 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _ref(kind: str, issuer: Object) -> Ref:
+    return kind, issuer["metadata"].get("namespace"), issuer["metadata"]["name"]
+
+
+def _version(issuer: Object | None) -> tuple[str, int] | None:
+    """What an issuer is asked to be: its status does not count, which we write ourselves."""
+    return (issuer["metadata"]["uid"], issuer["metadata"]["generation"]) if issuer else None
+
+
 class Operator:
     """Everything that runs, but for the watches."""
 
@@ -74,9 +83,8 @@ class Operator:
         self.cluster_id = cluster_id
         self.metrics = Metrics.create()
         self.cluster_scope = not options.namespaces
-        self._events = EventWriter(api)
-        self.cluster = KubeCluster(api, self._events, namespaces=options.namespaces or None)
-        self.sink = SecretSink(api, namespaces=options.namespaces or None)
+        self.cluster = KubeCluster(api, _now, options.namespaces or None)
+        self.sink = SecretSink(api, options.namespaces or None)
         self.directory = IssuerDirectory(
             self.cluster,
             mistral_factory(allow_insecure=options.allow_insecure_issuers, on_request=self._requested),
@@ -126,8 +134,8 @@ class Operator:
 
     def start(self) -> None:
         """Look at everything that was listed, and begin to work."""
-        for ref in self.cluster.issuer_refs():
-            self.issuers.add(ref)
+        for issuer in self.cluster.issuers():
+            self.issuers.add(_ref(issuer["kind"], issuer))
         for seen in self.cluster.api_keys():
             self.queue.add(ResourceKey(seen["metadata"]["namespace"], seen["metadata"]["name"]))
         self._issuer_workers.start()
@@ -136,7 +144,7 @@ class Operator:
     async def stop(self, grace: float = GRACE) -> bool:
         """Finish what is in flight, take nothing new. False where something had to be cut off."""
         clean = await asyncio.gather(self._workers.stop(grace), self._issuer_workers.stop(grace))
-        await self._events.drain(2.0)
+        await self.cluster.drain(2.0)
         await self.directory.close()
         await self.api.close()
         return all(clean)
@@ -153,13 +161,12 @@ class Operator:
 
     def seen_issuer(self, kind: str, event_type: str | None, seen: Object) -> None:
         """A watch spoke of an issuer: those that use it may have waited for this."""
-        if not self.cluster.seen(kind, event_type, seen):
-            return
-        meta = seen["metadata"]
-        ref: Ref = (kind, meta.get("namespace"), meta["name"])
-        if self.cluster.issuer_changed(kind, seen):
+        ref = _ref(kind, seen)
+        before = self.cluster.issuer(*ref)
+        if self.cluster.seen(kind, event_type, seen) and _version(before) != _version(self.cluster.issuer(*ref)):
             self.issuers.add(ref)
-            for key in self.cluster.users_by_ref(*ref):
+            identity = KeyIssuerIdentity.model_validate({"kind": kind, "name": ref[2], "uid": seen["metadata"]["uid"]})
+            for key in self.cluster.users_of(identity, ref[1]):
                 self.queue.add(key)
 
     def seen_secret(self, event_type: str | None, seen: Object) -> None:

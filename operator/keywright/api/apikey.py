@@ -7,12 +7,26 @@ apiserver); what depends on the world or the clock is planning's.
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, JsonValue
 
-from keywright.api.base import Condition, DataKey, Kind, ObjectName, Timestamp, rules
+from keywright.api.base import Condition, Conditions, DataKey, Kind, ObjectName, Timestamp, rules
 from keywright.api.durations import Duration, DurationOrPercent, Validity
+from keywright.api.syntax import (
+    AnnotationMap,
+    CalendarDate,
+    CronSchedule,
+    KeyLabel,
+    LabelMap,
+    SecretTemplate,
+    SecretType,
+    StorePath,
+    TimeZoneName,
+    VaultField,
+    VaultTemplate,
+    WorkspaceName,
+)
 
 __all__ = [
     "ApiKeySpec",
@@ -21,6 +35,7 @@ __all__ = [
     "ClosedAttempt",
     "Expiry",
     "Handled",
+    "Issuance",
     "IssuedAs",
     "IssuerRef",
     "KeyIssuerIdentity",
@@ -49,11 +64,28 @@ class IssuerRef(Kind):
 class Expiry(Kind):
     """When the key ends: one of validity, date."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "has(self.validity) || has(self.date)",
+                "expiry is empty: write validity, such as 90d, or date, such as 2027-01-31, or remove expiry",
+            ),
+            (
+                "!has(self.validity) || !has(self.date)",
+                "expiry has both validity and date: keep validity for a key that is renewed, date for one that ends",
+            ),
+            (
+                "!has(self.afterEnd) || has(self.date)",
+                "afterEnd has an effect with date only: remove it, or write date in place of validity",
+            ),
+        )
+    )
+
     validity: Validity | None = Field(
         default=None,
         description="Whole days, counted from each issuance, such as 90d. The key works through the end of its last day (UTC).",
     )
-    date: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", max_length=10)] | None = Field(
+    date: CalendarDate | None = Field(
         default=None,
         description="A fixed last day, such as 2027-01-31 (UTC). Keys rotated for other reasons keep it; time never renews them.",
     )
@@ -70,18 +102,33 @@ class RestartRef(Kind):
     name: ObjectName = Field(description="The workload's name, in the ApiKey's namespace.")
 
 
+_ONE_PER_WORKLOAD: Final[dict[str, JsonValue]] = {
+    "x-kubernetes-list-type": "map",
+    "x-kubernetes-list-map-keys": ["kind", "name"],
+}
+
+
 class Rotation(Kind):
     """When and how the key is replaced."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!has(self.timeZone) || has(self.schedule)",
+                "timeZone has an effect with schedule only: remove it, or write a schedule, such as 0 3 1 * *",
+            )
+        )
+    )
 
     renew_before: DurationOrPercent | None = Field(
         default=None,
         description="How long before the start of the last day the key is replaced: a duration (30m, 12h, 15d) or a percentage of "
         'the validity ("33%"). Default: a third of the validity.',
     )
-    schedule: Annotated[str, Field(min_length=9, max_length=128)] | None = Field(
+    schedule: CronSchedule | None = Field(
         default=None, description="Also replace the key by this cron schedule of five fields, such as 0 3 1 * *."
     )
-    time_zone: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
+    time_zone: TimeZoneName | None = Field(
         default=None, description="The IANA time zone of the schedule, such as Europe/Paris. Default: UTC."
     )
     overlap: Duration = Field(
@@ -89,7 +136,7 @@ class Rotation(Kind):
         description="How long the old key lives after the new one is delivered, never past its own expiry. 0s revokes it at once: "
         "whoever still holds it then fails.",
     )
-    restart: Annotated[list[RestartRef], Field(max_length=16)] | None = Field(
+    restart: Annotated[list[RestartRef], Field(max_length=16, json_schema_extra=_ONE_PER_WORKLOAD)] | None = Field(
         default=None,
         description="Workloads to roll after each delivery; the old key then also waits for the rollouts, at most 24h.",
     )
@@ -98,26 +145,39 @@ class Rotation(Kind):
 class SecretTarget(Kind):
     """A Kubernetes Secret in the ApiKey's namespace."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!has(self.template) || self.key == 'api-key'",
+                "template replaces key: remove key, and write its data key into template with the value ${api_key}",
+            ),
+            (
+                "self.name != oldSelf.name || self.type == oldSelf.type",
+                "Kubernetes cannot change the type of a Secret in place: write the old type back, or change name too",
+            ),
+        )
+    )
+
     name: ObjectName = Field(
         description="The Secret's name. keywright creates it; one that somebody else made is never touched."
     )
     key: DataKey = Field(
         default="api-key", description="The data key that holds the plaintext. Not used with template."
     )
-    template: dict[str, str] | None = Field(
+    template: SecretTemplate | None = Field(
         default=None,
         description="Data keys and texts to write in place of key. Variables: ${api_key}, ${key_id}, ${expires_at}, ${workspace}; $$ is a "
         "dollar. At least one text must contain ${api_key}.",
     )
-    labels: dict[str, str] | None = Field(default=None, description="Labels added to the Secret.")
-    annotations: dict[str, str] | None = Field(default=None, description="Annotations added to the Secret.")
-    type: Annotated[str, Field(min_length=1, max_length=253)] = Field(
-        default="Opaque", description="The Secret's type. It cannot be changed later."
+    labels: LabelMap | None = Field(default=None, description="Labels added to the Secret.")
+    annotations: AnnotationMap | None = Field(default=None, description="Annotations added to the Secret.")
+    type: SecretType = Field(
+        default="Opaque", description="The Secret's type. It cannot be changed later, except with name."
     )
     adopt: bool = Field(
         default=False,
-        description="Take over an existing Secret that carries the annotation keywright.dev/adoptable-by: <ApiKey>. Its other data stays, and "
-        "on deletion only keywright's keys go.",
+        description="Take over an existing Secret that carries the annotation keywright.dev/adoptable-by: <ApiKey>. Its other data stays, "
+        "and on deletion only keywright's keys go.",
     )
 
 
@@ -133,14 +193,21 @@ class StoreRef(Kind):
 class VaultTarget(Kind):
     """A path in a HashiCorp Vault KV v2 mount."""
 
-    store_ref: StoreRef = Field(description="The Vault to write to.")
-    path: Annotated[str, Field(min_length=1, max_length=512)] = Field(
-        description="The path below the store's mount and prefix."
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!has(self.template) || self.field == 'api_key'",
+                "template replaces field: remove field, and write its name into template with the value ${api_key}",
+            )
+        )
     )
-    field: Annotated[str, Field(min_length=1, max_length=253)] = Field(
+
+    store_ref: StoreRef = Field(description="The Vault to write to.")
+    path: StorePath = Field(description="The path below the store's mount and prefix.")
+    field: VaultField = Field(
         default="api_key", description="The field that holds the plaintext. Not used with template."
     )
-    template: dict[str, str] | None = Field(
+    template: VaultTemplate | None = Field(
         default=None, description="Fields and texts to write in place of field, as for secret."
     )
     merge: bool = Field(default=False, description="Keep other fields that stand at the path.")
@@ -149,20 +216,59 @@ class VaultTarget(Kind):
 class Target(Kind):
     """Where the plaintext goes: exactly one of secret, vault."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "has(self.secret) || has(self.vault)",
+                "target is empty: write secret with the name of the Secret to deliver into, or vault with storeRef and path",
+            ),
+            (
+                "!has(self.secret) || !has(self.vault)",
+                "target has both secret and vault: keep one, and write a second ApiKey for the other",
+            ),
+        )
+    )
+
     secret: SecretTarget | None = Field(
         default=None, description="Deliver into a Kubernetes Secret of the same namespace."
     )
     vault: VaultTarget | None = Field(default=None, description="Deliver into HashiCorp Vault.")
 
 
+_RENEWED_IN_TIME: Final = (
+    "!has(self.rotation) || !has(self.rotation.renewBefore) || !self.rotation.renewBefore.matches('^[0-9]{1,5}[hd]$')"
+    " || !has(self.expiry) || !has(self.expiry.validity) || !self.expiry.validity.matches('^[0-9]{1,4}d$')"
+    " || int(self.rotation.renewBefore.replace('h', '').replace('d', ''))"
+    " < int(self.expiry.validity.replace('d', '')) * (self.rotation.renewBefore.endsWith('h') ? 24 : 1)"
+)
+"""Compares what is written in hours or days; a third of the validity stands in for the rest where it leaves no time."""
+
+
 class ApiKeySpec(Kind):
     """The key that is wanted."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!has(self.rotation) || !has(self.rotation.renewBefore) || has(self.expiry)",
+                "rotation.renewBefore counts back from an expiry: write expiry.validity, such as 90d, or remove renewBefore",
+            ),
+            (
+                "!has(self.rotation) || !has(self.rotation.renewBefore) || !has(self.expiry) || !has(self.expiry.date)",
+                "rotation.renewBefore has no effect beside expiry.date: remove it, or write expiry.validity in place of date",
+            ),
+            (
+                _RENEWED_IN_TIME,
+                "rotation.renewBefore must be shorter than expiry.validity: write a shorter one, or remove it for the default, a third",
+            ),
+        )
+    )
+
     issuer_ref: IssuerRef = Field(description="The issuer that makes the key.")
-    workspace: Annotated[str, Field(min_length=1, max_length=255)] = Field(
+    workspace: WorkspaceName = Field(
         description="The workspace the key belongs to: its name or uuid at the platform. Organization-level keys do not exist."
     )
-    label: Annotated[str, Field(min_length=1, max_length=220)] | None = Field(
+    label: KeyLabel | None = Field(
         default=None, description="The key's human name at the platform. Default: <namespace>/<name>."
     )
     expiry: Expiry | None = Field(
@@ -232,7 +338,8 @@ class ClosedAttempt(Kind):
     id: str = Field(description="The attempt's id.")
     closed_at: Timestamp = Field(description="When it was closed.")
     outcome: Literal["lost", "unseen", "failed"] = Field(
-        description="lost: a key was made and its plaintext is gone. unseen: no key was found. failed: refused, or not delivered and revoked."
+        description="lost: a key was made and its plaintext is gone. unseen: no key was found. "
+        "failed: refused, or not delivered and revoked."
     )
     issuer: KeyIssuerIdentity = Field(description="The issuer asked.")
 
@@ -242,6 +349,13 @@ class Handled(Kind):
 
     rotate: str | None = Field(default=None, description="The last keywright.dev/rotate answered.")
     compromised: str | None = Field(default=None, description="The last keywright.dev/compromised answered.")
+
+
+class Issuance(Kind):
+    """One delivery, as the storm guard remembers it."""
+
+    at: Timestamp = Field(description="When it was settled.")
+    reason: str = Field(description="Why the key was issued.")
 
 
 class TargetStatus(Kind):
@@ -289,13 +403,13 @@ class ApiKeyStatus(Kind):
     )
     handled: Handled | None = Field(default=None, description="Trigger annotations that have been answered.")
     failures: int = Field(default=0, description="Attempts in a row that delivered nothing.")
-    last_attempt_at: Timestamp | None = Field(
-        default=None, description="When the last attempt started: the storm guard counts from here."
+    recent_issuances: Annotated[list[Issuance], Field(max_length=8)] = Field(
+        default_factory=list, description="The last deliveries: the storm guard counts them."
     )
     next_attempt_at: Timestamp | None = Field(default=None, description="No attempt before this time.")
     target: TargetStatus | None = Field(default=None, description="Where the key is now.")
     next: NextStep | None = Field(default=None, description="What happens next, when, and what holds it.")
-    conditions: Annotated[list[Condition], Field(max_length=8)] = Field(
+    conditions: Conditions = Field(
         default_factory=list, description="Ready, Reconciling, Stalled, as kstatus reads them."
     )
 

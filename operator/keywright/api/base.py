@@ -1,25 +1,167 @@
-"""What all kinds share: the field conventions, references, conditions.
+"""What all kinds share: the field conventions, how a rule is stated, references, conditions.
 
-Owns how a Python field becomes a YAML field (camelCase) and nothing of any one kind. Neighbours: the kinds' modules and
-`crd.py`, which renders them.
+Owns how a Python field becomes a YAML field (camelCase) and nothing of any one kind. Neighbours: `syntax.py` (how single
+values are written), the kinds' modules, and `crd.py`, which renders them.
 """
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError, core_schema
 
-__all__ = ["GROUP", "VERSION", "Condition", "ConfigMapKeyRef", "Kind", "Rule", "SecretKeyRef", "Timestamp", "rules"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+
+__all__ = [
+    "DATA_KEY_PATTERN",
+    "GROUP",
+    "ONE_CA_BUNDLE",
+    "RULES",
+    "VERSION",
+    "Cel",
+    "Condition",
+    "Conditions",
+    "ConfigMapKeyRef",
+    "DataKey",
+    "KeysMatch",
+    "Kind",
+    "Matches",
+    "ObjectName",
+    "Rule",
+    "SecretKeyRef",
+    "Timestamp",
+    "rules",
+    "scope_rules",
+]
 
 GROUP: Final = "keywright.dev"
 VERSION: Final = "v1alpha1"
+RULES: Final = "x-kubernetes-validations"
+"""Where a schema keeps its CEL rules."""
 
-_NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
-ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=_NAME_PATTERN)]
-DataKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
+Rule = dict[str, str]
+
+
+def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
+    """A class's `json_schema_extra` for CEL rules: each pair is (expression, the sentence a user reads when it is false)."""
+    return {RULES: [{"rule": rule, "message": message} for rule, message in pairs]}
+
+
+def scope_rules(kind: str, refs: tuple[str, ...], *, cluster: bool) -> tuple[tuple[str, str], ...]:
+    """Rules for a spec whose references, given as paths below it, need a namespace (cluster kinds) or must have none."""
+    return tuple(_scope_rule(kind, ref, cluster=cluster) for ref in refs)
+
+
+def _scope_rule(kind: str, ref: str, *, cluster: bool) -> tuple[str, str]:
+    parts = ref.split(".")
+    absent = " || ".join(f"!has(self.{'.'.join(parts[: n + 1])})" for n in range(len(parts)))
+    # CEL reserves the word: a field of that name is written __namespace__.
+    there = f"has(self.{ref}.__namespace__)"
+    if cluster:
+        return f"{absent} || {there}", f"write {ref}.namespace: a {kind} has no namespace of its own"
+    return f"{absent} || !{there}", f"remove {ref}.namespace: a {kind} reads its own namespace only"
+
+
+@dataclass(frozen=True, slots=True)
+class Cel:
+    """A rule on one value that only the apiserver checks, with the sentence a user reads when it is false."""
+
+    rule: str
+    message: str
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The rule, beside those that stand there."""
+        return _with_rule(handler(schema), self.rule, self.message)
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """A text that must match a pattern, refused by the apiserver and by Python with the same sentence.
+
+    It is rendered as a CEL rule, since the apiserver's own words for a schema's `pattern` show the pattern only. The pattern
+    is anchored and keeps to what RE2 and Python's re read alike: no look-around, no classes by letter (Unicode in Python only).
+    """
+
+    pattern: str
+    message: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """The check, after the type's own."""
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The rule, beside those that stand there."""
+        return _with_rule(handler(schema), f"self.matches({_cel(self.pattern)})", self.message)
+
+    def _check(self, value: str) -> str:
+        # fullmatch: Python's $ would let a last newline pass, RE2's does not.
+        if not re.fullmatch(self.pattern, value):
+            raise PydanticCustomError("syntax", "{sentence}", {"sentence": self.message})
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class KeysMatch:
+    """As Matches, for every key of a map."""
+
+    pattern: str
+    message: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """The check, after the type's own."""
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The rule, beside those that stand there."""
+        return _with_rule(handler(schema), f"self.all(k, k.matches({_cel(self.pattern)}))", self.message)
+
+    def _check(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        if any(not re.fullmatch(self.pattern, key) for key in value):
+            raise PydanticCustomError("syntax", "{sentence}", {"sentence": self.message})
+        return value
+
+
+def _with_rule(schema: JsonSchemaValue, rule: str, message: str) -> JsonSchemaValue:
+    return {**schema, RULES: [*schema.get(RULES, []), {"rule": rule, "message": message}]}
+
+
+def _cel(pattern: str) -> str:
+    """A raw string of CEL."""
+    assert "'" not in pattern, "the raw string would end there"
+    return f"r'{pattern}'"
+
+
+DATA_KEY_PATTERN: Final = r"^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]{0,251}$"
+"""As Secrets and ConfigMaps have it: neither . nor .., nor anything that begins with two dots."""
+
+ObjectName = Annotated[
+    str,
+    Field(max_length=253),
+    Matches(
+        r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        "write an object's name: lower-case letters, digits, - and ., beginning and ending with a letter or digit",
+    ),
+]
+DataKey = Annotated[
+    str,
+    Field(max_length=253),
+    Matches(DATA_KEY_PATTERN, "write a data key of letters, digits, -, _ and ., such as api-key"),
+]
 
 
 def _aware(value: datetime) -> datetime:
@@ -35,13 +177,6 @@ Timestamp = Annotated[
     PlainSerializer(lambda t: t.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), return_type=str, when_used="json"),
 ]
 """RFC 3339 in UTC, whole seconds when written, as Kubernetes writes its own times."""
-
-Rule = dict[str, str]
-
-
-def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
-    """`json_schema_extra` for CEL rules: each pair is (expression, the sentence a user reads when it is false)."""
-    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in pairs]}
 
 
 class Kind(BaseModel):
@@ -87,3 +222,16 @@ class Condition(Kind):
     )
     last_transition_time: Timestamp = Field(description="When the status last changed.")
     observed_generation: int | None = Field(default=None, description="The metadata.generation this was computed for.")
+
+
+Conditions = Annotated[
+    list[Condition],
+    Field(max_length=8, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
+]
+"""One condition of each type: a writer of one by server-side apply leaves the others alone."""
+
+ONE_CA_BUNDLE: Final = (
+    "!has(self.caBundleSecretRef) || !has(self.caBundleConfigMapRef)",
+    "keep one of caBundleSecretRef and caBundleConfigMapRef",
+)
+"""A rule of every kind that reaches a server by TLS."""

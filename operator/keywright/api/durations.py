@@ -11,28 +11,49 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
+from keywright.api.base import Cel, Matches
+
 __all__ = [
     "DURATION_PATTERN",
     "Duration",
     "DurationOrPercent",
+    "Interval",
+    "Timeout",
     "Validity",
     "parse_days",
     "parse_duration",
     "renew_before_of",
 ]
 
-DURATION_PATTERN: Final = r"^([0-9]{1,6}[smhd])+$"
+_PARTS: Final = r"([0-9]{1,5}[smhd]){1,4}"
+"""Up to four parts of five digits: the longest, 1,095 years, still adds to today's date."""
+DURATION_PATTERN: Final = rf"^{_PARTS}$"
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_HOW_TO_WRITE: Final = "write whole numbers with s, m, h or d, such as 30m, 12h or 15d"
 
-Duration = Annotated[str, Field(pattern=DURATION_PATTERN, max_length=32)]
-DurationOrPercent = Annotated[str, Field(pattern=r"^(([0-9]{1,6}[smhd])+|[1-9][0-9]?%)$", max_length=32)]
-Validity = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,3}d$", max_length=5)]
+Duration = Annotated[str, Field(max_length=24), Matches(DURATION_PATTERN, _HOW_TO_WRITE)]
+Interval = Annotated[Duration, Cel("self.matches('[1-9]')", "write a time longer than zero, such as 5m")]
+"""A pause between two looks: zero would be a busy loop."""
+Timeout = Annotated[
+    str,
+    Field(max_length=4),
+    Matches(r"^([1-9][0-9]?s|[12][0-9]{2}s|[1-5]m)$", "write seconds or minutes, from 1s to 5m, such as 10s"),
+]
+"""A request's deadline: well below the ten minutes for which an interrupted request may still make a key."""
+DurationOrPercent = Annotated[
+    str,
+    Field(max_length=24),
+    Matches(rf"^({_PARTS}|[1-9][0-9]?%)$", 'write a duration such as 30m, 12h or 15d, or a percentage such as "33%"'),
+]
+Validity = Annotated[
+    str, Field(max_length=24), Matches(r"^[1-9][0-9]{0,3}d$", "write whole days from 1d to 9999d, such as 90d")
+]
 
 
 def parse_duration(text: str) -> timedelta:
     """`text` matches DURATION_PATTERN; ValueError with a sentence otherwise."""
     if not re.fullmatch(DURATION_PATTERN, text):
-        raise ValueError(f"{text!r} is no duration: write whole numbers with s, m, h or d, such as 30m, 12h or 15d")
+        raise ValueError(f"{text!r} is no duration: {_HOW_TO_WRITE}")
     return sum(
         (timedelta(**{_UNITS[unit]: int(number)}) for number, unit in re.findall(r"([0-9]+)([smhd])", text)),
         timedelta(),

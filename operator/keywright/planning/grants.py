@@ -87,7 +87,10 @@ def _problem(grant: Grant, request: GrantRequest) -> str | None:
     ):
         return f"the grant allows a validity of at most {grant.max_validity}; shorten spec.expiry"
     if grant.max_keys is not None and request.keys_in_namespace > grant.max_keys:
-        return f"the grant allows namespace {request.namespace} at most {grant.max_keys} ApiKeys, and it has {request.keys_in_namespace}; delete some"
+        return (
+            f"the grant allows namespace {request.namespace} at most {grant.max_keys} ApiKeys, and it has "
+            f"{request.keys_in_namespace}; delete some"
+        )
     return None
 
 

@@ -121,7 +121,8 @@ def target_free(s: Situation) -> Check:
             )
         return Refusal(
             Reason.TARGET_FOREIGN,
-            f"Secret {_name(s)} was left by the ApiKey {target.owner}, which is gone; delete it, or write another spec.target.secret.name.",
+            f"Secret {_name(s)} was left by the ApiKey {target.owner}, which is gone; delete it, "
+            "or write another spec.target.secret.name.",
         )
     return None
 

@@ -54,6 +54,10 @@ class Cluster(Protocol):
         """ApiKeys whose issuerRef names this issuer; `namespace`: a KeyIssuer's own, None for a ClusterKeyIssuer."""
         ...
 
+    def count_users(self, identity: KeyIssuerIdentity, issuer_namespace: str | None, namespace: str) -> int:
+        """How many ApiKeys of `namespace` name this issuer."""
+        ...
+
     def issuer(self, kind: str, namespace: str | None, name: str) -> Object | None:
         """The issuer object as last seen; None: not there."""
         ...

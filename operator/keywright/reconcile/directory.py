@@ -107,14 +107,13 @@ class IssuerDirectory:
             )
         except (Terminal, Retryable, Ambiguous) as error:
             return refusal_of(error)
-        users = self._cluster.users_of(identity, ref[1])
         return IssuerFacts(
             identity=identity,
             spec=entry.spec,
             workspace=workspace,
             user_id=user_id,
             namespace_labels=labels,
-            keys_in_namespace=sum(1 for user in users if user.namespace == key.namespace),
+            keys_in_namespace=self._cluster.count_users(identity, ref[1], key.namespace),
         )
 
     async def client(self, identity: KeyIssuerIdentity, namespace: str | None) -> Issuer:
@@ -127,8 +126,8 @@ class IssuerDirectory:
         if found.uid != identity.uid:
             # A key id unknown to another platform answers 404, which would count as revoked.
             raise Rejected(
-                f"{_say(ref)} was deleted and created again since it made this key; revoke the key at the platform, then annotate the ApiKey "
-                'with keywright.dev/abandon: "true"',
+                f"{_say(ref)} was deleted and created again since it made this key; revoke the key at the "
+                'platform, then annotate the ApiKey with keywright.dev/abandon: "true"',
                 reason=Reason.ISSUER_CREDENTIALS_GONE,
             )
         async with entry.lock:
@@ -237,7 +236,8 @@ class IssuerDirectory:
         if admin is None:
             where = mistral.admin_key_secret_ref
             raise Rejected(
-                f"{_say(ref)} has no admin key: Secret {where.namespace or namespace}/{where.name} with data key {where.key} does not exist; create it",
+                f"{_say(ref)} has no admin key: Secret {where.namespace or namespace}/{where.name} with data key {where.key} "
+                "does not exist; create it",
                 reason=Reason.ADMIN_KEY_MISSING,
             )
         bundle = None
@@ -247,7 +247,8 @@ class IssuerDirectory:
             bundle = await self._cluster.read_value("Secret" if kind == "Secret" else "ConfigMap", namespace, source)
             if bundle is None:
                 raise Rejected(
-                    f"{_say(ref)} has no CA bundle: {kind} {source.namespace or namespace}/{source.name} with data key {source.key} does not exist; create it",
+                    f"{_say(ref)} has no CA bundle: {kind} {source.namespace or namespace}/{source.name} with data key {source.key} "
+                    "does not exist; create it",
                     reason=Reason.ISSUER_INVALID,
                 )
         return admin, bundle
@@ -290,7 +291,8 @@ class IssuerDirectory:
             return found[0]
         if len(found) > 1:
             raise Rejected(
-                f"{len(found)} workspaces are named {spec.workspace}; write the uuid of one in spec.workspace: {', '.join(sorted(w.id for w in found))}",
+                f"{len(found)} workspaces are named {spec.workspace}; write the uuid of one in spec.workspace: "
+                f"{', '.join(sorted(w.id for w in found))}",
                 reason=Reason.WORKSPACE_AMBIGUOUS,
             )
         visible = entry.workspaces

@@ -118,7 +118,7 @@ class Inventory:
         missing = {key_id for key_id in expected if key_id not in live}
         before = self._books.get(ref, _Book()).missed
         if missing == expected and len(expected) > 1:
-            # All at once: the admin key is of another organization now, or somebody cleared the list. A person must look; nothing is re-issued.
+            # All at once: the admin key is of another organization now, or somebody cleared the list. Nothing is re-issued.
             return _Book(dict(by_uid8), {})
         return _Book(dict(by_uid8), {key_id: before.get(key_id, 0) + 1 for key_id in missing})
 

@@ -1,7 +1,11 @@
-"""kopf's part: discovery, list and watch with resumption, log-in. Handlers hold no decisions: they pass on what was seen."""
+"""kopf's part: discovery, list and watch with resumption, log-in.
+
+Handlers hold no decisions: they pass on what was seen.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import kopf
@@ -100,7 +104,7 @@ async def _connection(login: Login) -> kopf.ConnectionInfo:
     """The connection for kopf, by the same configuration as ours."""
     configuration = login.configuration
     scheme, token = None, None
-    if header := await login.current_authorization():
+    if header := await login.authorization(asyncio.get_running_loop().time()):
         scheme, _, token = header.partition(" ")
     return kopf.ConnectionInfo(
         server=login.server,

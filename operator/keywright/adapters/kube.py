@@ -1,0 +1,231 @@
+"""The connection to the apiserver: one pooled session, JSON in and out, every failure converted once.
+
+Owns requests and their deadlines. Must not repeat a write, and must not know any kind. Neighbours: kube_login.py gives
+credentials, kube_errors.py the errors; kube_objects.py, kube_secret.py and kube_events.py call it. The kube* modules
+are one outside client cut by subject.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from urllib.parse import quote, urlencode
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from yarl import URL
+
+from keywright import __version__
+from keywright.adapters.kube_errors import Answer, Gone, error_of
+from keywright.adapters.kube_login import Login
+from keywright.errors import Ambiguous, KeywrightError, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+__all__ = ["MERGE_PATCH", "KubeApi", "Listing", "path_of"]
+
+MERGE_PATCH: Final = "application/merge-patch+json"
+
+_JSON: Final = "application/json"
+_UNAUTHENTICATED: Final = 401
+_SUCCESS: Final = range(200, 300)
+
+_CONNECTIONS: Final = 100
+"""At most so many at once: twice the workers, so that events and lists do not queue behind issuing."""
+
+_KEEP_ALIVE: Final = 60.0
+"""Seconds an idle connection is kept: below the apiserver's 90, so that it is us who close and no request meets a
+closed one."""
+
+_CONNECT: Final = 5.0
+"""Seconds for a TCP connection: longer only where packets are dropped."""
+
+_PAGE: Final = 500
+"""Objects per page of a list, as client-go's reflectors ask."""
+
+_RESTARTS: Final = 3
+"""How often a list whose continuation has expired starts over before it counts as unreachable."""
+
+Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
+
+
+def path_of(prefix: str, resource: str, namespace: str | None, name: str | None = None, sub: str | None = None) -> str:
+    """`/apis/g/v/namespaces/ns/resource/name/sub`, each part quoted: a name from outside cannot climb."""
+    parts = [prefix]
+    if namespace is not None:
+        parts.append(f"namespaces/{quote(namespace, safe='')}")
+    parts.append(resource)
+    if name is not None:
+        parts.append(quote(name, safe=""))
+    if sub is not None:
+        parts.append(sub)
+    return "/".join(parts)
+
+
+class Listing:
+    """All objects of a list and the resourceVersion they stood at."""
+
+    __slots__ = ("items", "version")
+
+    def __init__(self, items: list[dict[str, Any]], version: int) -> None:
+        self.items = items
+        self.version = version
+
+
+class KubeApi:
+    """One apiserver."""
+
+    def __init__(self, login: Login) -> None:
+        self._login = login
+        self._server = login.server
+        self._proxy = login.proxy or _proxy_from_environment(login.server)
+        self._server_hostname = login.configuration.tls_server_name
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=login.tls, limit=_CONNECTIONS, keepalive_timeout=_KEEP_ALIVE),
+            # The answers are small, and compressing big lists costs both sides more than a cluster's own network does.
+            headers={"Accept": _JSON, "Accept-Encoding": "identity", "User-Agent": f"keywright/{__version__}"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    @classmethod
+    async def connect(cls, kubeconfig: str | None = None, context: str | None = None) -> Self:
+        """From a kubeconfig, KUBECONFIG, or the pod's own account.
+
+        Raises Rejected(KubeconfigInvalid); no request is made.
+        """
+        return cls(await Login.load(kubeconfig, context))
+
+    @property
+    def login(self) -> Login:
+        """Where the apiserver is and the credentials as they stand, for kopf and the leader election."""
+        return self._login
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._session.close()
+
+    async def request(
+        self,
+        method: Method,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        params: Mapping[str, str | int] | None = None,
+        content_type: str = _JSON,
+        deadline: float = 30.0,
+        confidential: bool = False,
+    ) -> dict[str, Any]:
+        """One request and its JSON answer.
+
+        `deadline` in seconds, all told. `confidential`: the body holds a plaintext, so no error quotes the answer. A
+        request that 401 turned away, before anything could happen, is sent once more if there are fresher credentials;
+        nothing else is ever repeated for POST and PATCH. (aiohttp itself repeats GET and DELETE once where a kept
+        connection turns out closed; our DELETEs carry preconditions, so a second one finds nothing to do.)
+        """
+        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        query = f"?{urlencode(params)}" if params else ""
+        url = URL(f"{self._server}{path}{query}", encoded=True)
+        asked = f"{method} {path}"
+        write = method != "GET" and (params is None or "dryRun" not in params)
+        headers = {"Content-Type": content_type} if data is not None else {}
+        timeout = aiohttp.ClientTimeout(total=deadline, sock_connect=_CONNECT)
+        now = asyncio.get_running_loop().time
+        for last in (False, True):
+            authorization = await self._login.authorization(now())
+            if authorization is not None:
+                headers["Authorization"] = authorization
+            try:
+                async with self._session.request(
+                    method,
+                    url,
+                    data=data,
+                    headers=headers,
+                    timeout=timeout,
+                    proxy=self._proxy,
+                    server_hostname=self._server_hostname,
+                    allow_redirects=False,
+                ) as response:
+                    status = response.status
+                    retry_after = response.headers.get("Retry-After")
+                    raw = await response.read()
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+                raise Unavailable(
+                    f"the apiserver at {self._server} cannot be reached: {type(error).__name__}"
+                ) from error
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise _unanswered(asked, error, write=write) from error
+            if status in _SUCCESS:
+                return _parsed(raw, asked, write=write)
+            if status != _UNAUTHENTICATED or last or not await self._login.renew(authorization, now()):
+                break
+        raise error_of(Answer(asked, status, raw, retry_after, write, confidential))
+
+    async def list(self, path: str, *, params: Mapping[str, str] | None = None) -> Listing:
+        """All objects, page by page, as of one resourceVersion; starts over where a continuation has expired."""
+        for _ in range(_RESTARTS):
+            try:
+                return await self._list_once(path, params or {})
+            except Gone:
+                continue
+        raise Unavailable(f"the list {path} changes faster than it can be read")
+
+    async def _list_once(self, path: str, params: Mapping[str, str]) -> Listing:
+        items: list[dict[str, Any]] = []
+        version = 0
+        token = ""
+        while True:
+            page = await self.request(
+                "GET", path, params={**params, "limit": _PAGE, **({"continue": token} if token else {})}, deadline=60.0
+            )
+            try:
+                items.extend(page.get("items") or ())
+                version = version or int(page["metadata"]["resourceVersion"])
+                token = page["metadata"].get("continue", "")
+            except (KeyError, TypeError, ValueError) as error:
+                raise Unavailable(f"the apiserver's answer to GET {path} is no list") from error
+            if not token:
+                return Listing(items, version)
+
+
+def _parsed(raw: bytes, asked: str, *, write: bool) -> dict[str, Any]:
+    try:
+        answer = json.loads(raw)
+    except ValueError:
+        answer = None
+    if isinstance(answer, dict):
+        return answer
+    # No `from`: a JSON error carries the text that it could not read.
+    raise _unanswered(asked, None, write=write) from None
+
+
+def _unanswered(asked: str, error: Exception | None, *, write: bool) -> KeywrightError:
+    what = "could not be understood" if error is None else f"did not arrive ({type(error).__name__})"
+    sentence = f"the apiserver's answer to {asked} {what}"
+    return Ambiguous(sentence) if write else Unavailable(sentence)
+
+
+def _proxy_from_environment(server: str) -> str | None:
+    """HTTPS_PROXY and NO_PROXY, asked once: aiohttp's trust_env would ask for each request. Loopback has no proxy, as in Go."""
+    url = URL(server)
+    if url.host is None or _is_loopback(url.host) or proxy_bypass(url.host):
+        return None
+    return getproxies().get(url.scheme)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

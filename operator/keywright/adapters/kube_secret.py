@@ -1,0 +1,302 @@
+"""The port `Sink` on Kubernetes Secrets: compare-and-set by resourceVersion, one request per write.
+
+Owns the requests and what the watch of managed Secrets said. Must not decide anything, and keeps no plaintext.
+Neighbours: kube_manifest.py says how a Secret looks; wiring passes on what kopf's watch says.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from keywright.adapters.kube import MERGE_PATCH, path_of
+from keywright.adapters.kube_cache import NewestSeen
+from keywright.adapters.kube_errors import NotFound
+from keywright.adapters.kube_manifest import (
+    MANAGED,
+    Held,
+    create_body,
+    data_of,
+    fence_patch,
+    read_secret,
+    texts_of,
+    update_patch,
+)
+from keywright.adapters.kube_template import Texts
+from keywright.api.apikey import Handled, KeyIssuerIdentity
+from keywright.errors import Conflict, Rejected, Unauthorized, Unavailable
+from keywright.keys import LABEL_LIMIT, AttemptId, KeyId, KeyRecord, ResourceKey, SecretValue
+from keywright.planning.observed import Absent, Foreign
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from keywright.adapters.kube import KubeApi
+    from keywright.planning.layout import Owner
+    from keywright.planning.observed import Present, TargetLayout, TargetState
+    from keywright.ports.sink import Delivery
+
+__all__ = ["MANAGED_SELECTOR", "SecretSink"]
+
+MANAGED_SELECTOR: Final = f"{MANAGED}=true"
+"""What the watch of Secrets selects: without it every Secret of the cluster would enter memory."""
+
+_PLACEHOLDER: Final = "x" * 32
+"""Stands for a plaintext in a rehearsal: as long as one."""
+
+_DRY: Final = {"dryRun": "All"}
+
+
+class SecretSink:
+    """Implements keywright.ports.sink.Sink."""
+
+    def __init__(self, api: KubeApi, namespaces: Sequence[str] | None = None) -> None:
+        """`namespaces`: list only there; None: everywhere."""
+        self._api = api
+        self._namespaces = namespaces
+        self._store: NewestSeen[Held] = NewestSeen()
+
+    # What is told.
+
+    def seen(self, event_type: str | None, obj: Mapping[str, Any]) -> ResourceKey | None:
+        """Take what the watch of managed Secrets says; returns the ApiKey it concerns, None where it is no news."""
+        metadata = obj["metadata"]
+        key = ResourceKey(metadata["namespace"], metadata["name"])
+        uid, version = metadata["uid"], int(metadata["resourceVersion"])
+        if event_type == "DELETED":
+            gone = self._store.remove(key, uid, version)
+            return gone.present.owner if gone else None
+        if not self._store.is_news(key, uid, version):
+            return None
+        match read_secret(obj):
+            case Held() as held:
+                self._store.put(key, uid, version, held)
+                return held.present.owner
+            case Foreign():
+                gone = self._store.discard(key, version)
+                return gone.present.owner if gone else None
+
+    async def sync(self) -> list[ResourceKey]:
+        """List all managed Secrets; may be repeated. Returns the ApiKeys that this told something about."""
+        told: list[ResourceKey] = []
+        for namespace in (None,) if self._namespaces is None else self._namespaces:
+            listing = await self._api.list(
+                path_of("/api/v1", "secrets", namespace), params={"labelSelector": MANAGED_SELECTOR}
+            )
+            told += [owner for item in listing.items if (owner := self.seen(None, item))]
+            keys = [ResourceKey(i["metadata"]["namespace"], i["metadata"]["name"]) for i in listing.items]
+            for key in self._store.absent_from(keys, listing.version, namespace):
+                gone = self._store.discard(key, listing.version)
+                told += [gone.present.owner] if gone else []
+        return told
+
+    def known(self, namespace: str, name: str) -> Present | None:
+        """What a watch last said stands there, without asking; None says nothing: only `read` knows of absence."""
+        held = self._store.get(ResourceKey(namespace, name))
+        return held.present if held else None
+
+    def recorded(self) -> list[KeyId]:
+        """The ids of all keys that a delivered record names, as last seen."""
+        return [held.present.record.key_id for held in self._store.values() if held.present.record]
+
+    async def read(self, namespace: str, name: str) -> TargetState:
+        """What stands there now: Absent, Present (ours) or Foreign."""
+        obj = await self._get(namespace, name)
+        if obj is None:
+            return Absent()
+        found = self._take(obj)
+        return found.present if isinstance(found, Held) else found
+
+    # Writes.
+
+    async def rehearse(self, layout: TargetLayout, owner: Owner, version: str | None) -> None:
+        """Ask by a server-side dry run of the very object, with a placeholder for the plaintext; changes nothing."""
+        record = _rehearsed(owner)
+        data = Texts(layout.key, layout.template, record).render(SecretValue(_PLACEHOLDER))
+        if version is None:
+            body = create_body(layout, owner, record, data)
+            # No plaintext is on its way in or out, so the answer may be quoted in full.
+            await self._create(layout, body, params=_DRY, confidential=False)
+        else:
+            held = await self._held(layout.namespace, layout.name, version)
+            patch = update_patch(held, layout, owner, record, data)
+            await self._patch(layout.namespace, layout.name, patch, params=_DRY)
+
+    async def deliver(self, delivery: Delivery, version: str | None) -> Present:
+        """Write plaintext and record in one go."""
+        layout, owner, record = delivery.layout, delivery.owner, delivery.record
+        data = Texts(layout.key, layout.template, record).render(delivery.plaintext)
+        if version is None:
+            return self._present(await self._create(layout, create_body(layout, owner, record, data)))
+        held = await self._held(layout.namespace, layout.name, version)
+        patch = update_patch(held, layout, owner, record, data)
+        return self._present(await self._patch(layout.namespace, layout.name, patch))
+
+    async def fence(self, layout: TargetLayout, owner: Owner, mark: str, version: str | None) -> Present:
+        """Touch the target, so that a writer that saw `version` can no longer deliver.
+
+        An absent one is made, empty, as ours.
+        """
+        if version is None:
+            return self._present(await self._create(layout, create_body(layout, owner, None, {}, mark)))
+        return self._present(await self._patch(layout.namespace, layout.name, fence_patch(version, mark)))
+
+    async def rewrite(self, layout: TargetLayout, owner: Owner, present: Present) -> Present:
+        """Lay the same key out anew: plaintext and record are read from the target itself.
+
+        Conflict where they changed.
+        """
+        where = f"Secret {layout.namespace}/{layout.name}"
+        obj = await self._get(layout.namespace, layout.name)
+        if obj is None or obj["metadata"]["resourceVersion"] != present.version:
+            raise Conflict(f"{where} changed")
+        held = self._take(obj)
+        record = held.present.record if isinstance(held, Held) else None
+        data = data_of(obj)
+        texts = texts_of(obj, record, data)
+        plaintext = texts.recover(data, record.digest if record else None) if texts else None
+        if not isinstance(held, Held) or record is None or plaintext is None or plaintext.digest() != record.digest:
+            raise Conflict(f"{where} no longer holds the key that was delivered")
+        # An ApiKey that was re-created, and adopted the key, is the owner from now on.
+        record = replace(record, owner=owner.key, owner_uid=owner.uid)
+        rendered = Texts(layout.key, layout.template, record).render(plaintext)
+        patch = update_patch(held, layout, owner, record, rendered)
+        return self._present(await self._patch(layout.namespace, layout.name, patch))
+
+    async def clean(self, namespace: str, name: str, version: str) -> None:
+        """Remove what is ours; what is gone already counts as done."""
+        key = ResourceKey(namespace, name)
+        held = self._store.get(key)
+        preconditions = {"resourceVersion": version}
+        if held and held.present.version == version:
+            preconditions["uid"] = held.uid
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions}
+        before = self._store.version(key)
+        with _refusals(namespace, name):
+            try:
+                await self._api.request(
+                    "DELETE", path_of("/api/v1", "secrets", namespace, name), body=body, confidential=True
+                )
+            except NotFound as error:
+                if not error.named:
+                    raise
+        self._store.discard(key, max(before, int(version)))
+
+    # Requests.
+
+    async def _get(self, namespace: str, name: str) -> dict[str, Any] | None:
+        key = ResourceKey(namespace, name)
+        before = self._store.version(key)
+        try:
+            return await self._api.request("GET", path_of("/api/v1", "secrets", namespace, name), confidential=True)
+        except NotFound as error:
+            if not error.named:
+                raise Unavailable(f"the apiserver knows no Secrets: {error}") from error
+            self._store.discard(key, before)
+            return None
+
+    async def _held(self, namespace: str, name: str, version: str) -> Held:
+        """What stands at this version: remembered, else read."""
+        held = self._store.get(ResourceKey(namespace, name))
+        if held and held.present.version == version:
+            return held
+        obj = await self._get(namespace, name)
+        if obj is None or obj["metadata"]["resourceVersion"] != version:
+            raise Conflict(f"Secret {namespace}/{name} changed")
+        found = self._take(obj)
+        if isinstance(found, Foreign):
+            raise Rejected(f"Secret {namespace}/{name} is {found.whose}", reason="TargetRefused")
+        return found
+
+    async def _create(
+        self,
+        layout: TargetLayout,
+        body: dict[str, Any],
+        *,
+        params: Mapping[str, str] | None = None,
+        confidential: bool = True,
+    ) -> dict[str, Any]:
+        with _refusals(layout.namespace, layout.name):
+            return await self._api.request(
+                "POST",
+                path_of("/api/v1", "secrets", layout.namespace),
+                body=body,
+                params=params,
+                confidential=confidential,
+            )
+
+    async def _patch(
+        self, namespace: str, name: str, patch: dict[str, Any], *, params: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        with _refusals(namespace, name):
+            try:
+                return await self._api.request(
+                    "PATCH",
+                    path_of("/api/v1", "secrets", namespace, name),
+                    body=patch,
+                    params=params,
+                    content_type=MERGE_PATCH,
+                    confidential=True,
+                )
+            except NotFound as error:
+                raise Conflict(f"Secret {namespace}/{name} is gone") from error
+
+    def _take(self, obj: Mapping[str, Any]) -> Held | Foreign:
+        """A Secret as just read: its own state is the answer, whatever else is known already."""
+        metadata = obj["metadata"]
+        found = read_secret(obj)
+        if isinstance(found, Held):
+            key = ResourceKey(metadata["namespace"], metadata["name"])
+            self._store.put(key, metadata["uid"], int(metadata["resourceVersion"]), found)
+        return found
+
+    def _present(self, obj: Mapping[str, Any]) -> Present:
+        """The answer to a write."""
+        found = self._take(obj)
+        if isinstance(found, Foreign):
+            metadata = obj["metadata"]
+            raise Rejected(
+                f"Secret {metadata['namespace']}/{metadata['name']} was written, but its labels or annotations did not stay: "
+                "an admission webhook strips those under keywright.dev/",
+                reason="TargetRefused",
+            )
+        return found.present
+
+
+@contextmanager
+def _refusals(namespace: str, name: str) -> Iterator[None]:
+    """A target's refusals all have one reason; a log-in that is not accepted refuses no target."""
+    try:
+        yield
+    except Unauthorized as error:
+        if error.reason == "Unauthorized":
+            raise Unavailable(str(error)) from error
+        raise Rejected(f"Secret {namespace}/{name} would not be written: {error}", reason="TargetRefused") from error
+    except Rejected as error:
+        raise Rejected(f"Secret {namespace}/{name} would not be written: {error}", reason="TargetRefused") from error
+
+
+def _rehearsed(owner: Owner) -> KeyRecord:
+    """A record as large as they get, so that a rehearsal meets every limit on size."""
+    uuid = "00000000-0000-4000-8000-000000000000"
+    return KeyRecord(
+        key_id=KeyId(uuid),
+        attempt=AttemptId("00000000"),
+        revision=1_000_000,
+        cluster=owner.cluster,
+        owner=owner.key,
+        owner_uid=owner.uid,
+        issuer=KeyIssuerIdentity(kind="ClusterKeyIssuer", name="x" * 253, uid=uuid),
+        masked="xxxx...xxxx",
+        digest="0" * 64,
+        issued_at=datetime(2000, 1, 1, tzinfo=UTC),
+        expires_on=date(2000, 1, 1),
+        workspace_id=uuid,
+        workspace_name="x" * 255,
+        workspace="x" * 255,
+        label="x" * LABEL_LIMIT,
+        expiry="2000-01-01",
+        handled=Handled(rotate="x" * 64, compromised="x" * 64),
+    )

@@ -1,0 +1,308 @@
+"""Mistral's Admin API as an Issuer.
+
+Owns which request an operation is. How a request travels is httpclient.py's, what an answer looks like is
+mistral_wire.py's, what an ending means mistral_errors.py's, which addresses are allowed address.py's. Facts are those
+of the platform's OpenAPI document. Must not chain a caught exception: it may know a body.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import quote
+
+from yarl import URL
+
+from keywright.adapters.address import base_url, checked_path, trust
+from keywright.adapters.httpclient import Answer, Call, Credential, HttpClient, Silence
+from keywright.adapters.mistral_errors import create_failure, failure, malformed, unclear
+from keywright.adapters.mistral_wire import (
+    PAGE,
+    CreatedKey,
+    KeyPage,
+    Member,
+    PagesShiftError,
+    UserPage,
+    Wire,
+    WorkspacePage,
+    every_key,
+    parse,
+)
+from keywright.api.durations import parse_duration
+from keywright.api.reasons import Reason
+from keywright.errors import Rejected, Unauthorized, Unavailable
+from keywright.keys import KeyId
+from keywright.ports.issuer import IssuedKey, Issuer, IssuerFactory, ListedKey, Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from keywright.api.keyissuer import KeyIssuerSpec
+    from keywright.api.keyissuer import MistralIssuer as MistralSpec
+    from keywright.keys import SecretValue
+    from keywright.ports.issuer import KeyRequest
+
+__all__ = ["MistralIssuer", "mistral_factory"]
+
+_UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_KEY_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
+
+_TRIES: Final = 3
+"""Readings of the workspaces, where they change meanwhile."""
+
+_PAGES: Final = 1000
+"""Pages of workspaces; a list that goes on beyond is no list."""
+
+_USER_PAGES: Final = 50
+"""Pages of the users that one e-mail address finds: the filter leaves a handful, were it by substring."""
+
+_Shape = TypeVar("_Shape", bound=Wire)
+
+
+class MistralIssuer(Issuer):
+    """One organization at Mistral, reached with one admin key."""
+
+    def __init__(
+        self,
+        spec: MistralSpec,
+        admin_key: SecretValue,
+        *,
+        admin: URL,
+        models: URL,
+        client: HttpClient,
+    ) -> None:
+        """`admin`: where the Admin API is, without a slash at its end; `models`: what answers to ordinary keys."""
+        scheme = "Bearer" if spec.auth_header == "Authorization" else ""
+        self._credential = Credential(spec.auth_header, admin_key, scheme)
+        self._admin = admin
+        self._models = models
+        self._client = client
+
+    async def create(self, request: KeyRequest) -> IssuedKey:
+        """As the port says; POST /api-keys, once."""
+        what = self._name("POST", "/api-keys")
+        asked = {
+            "name": request.name,
+            "workspace_uuid": request.workspace_id,
+            "user_id": request.user_id,
+            "expiration": request.expiration.isoformat() if request.expiration else None,
+        }
+        outcome = await self._ask("create", "POST", "/api-keys", body=json.dumps(asked).encode())
+        error = create_failure(what, outcome, self._admin)
+        if error is not None:
+            raise error
+        assert isinstance(outcome, Answer)  # a Silence is a failure
+        created = parse(CreatedKey, outcome.body) if outcome.flaw is None else None
+        if created is None:
+            raise unclear(what, outcome)
+        return IssuedKey(
+            key_id=KeyId(created.key_id),
+            plaintext=created.key,
+            masked=created.hidden_key,
+            expires_on=created.expiration_date,
+            created_at=created.created_at,
+        )
+
+    async def revoke(self, key_id: KeyId) -> None:
+        """As the port says; DELETE /api-keys/{key_id}.
+
+        A 404 is believed only from an Admin API that answers: a wrong adminPath, too, answers 404 to everything.
+        """
+        if not _KEY_ID.fullmatch(key_id):
+            raise Rejected("the key's id is none that a keyissuer gives; correct it", reason=Reason.ISSUER_REFUSED)
+        what = self._name("DELETE", f"/api-keys/{key_id}")
+        outcome = await self._ask("revoke", "DELETE", f"/api-keys/{key_id}")
+        if isinstance(outcome, Answer) and outcome.status == 404:  # noqa: PLR2004 - HTTP: not found
+            await self._read("list", "/api-keys", KeyPage, limit="1", offset="0")
+            return
+        if isinstance(outcome, Answer) and outcome.status == 409:  # noqa: PLR2004 - HTTP: conflict
+            raise Unavailable(f"keyissuer answered {what} with 409; it is tried again", after=outcome.retry_after)
+        error = failure(what, outcome, self._admin)
+        if error is not None:
+            raise error
+
+    async def list_keys(self, name: str | None = None) -> Sequence[ListedKey]:
+        """As the port says; GET /api-keys, read by mistral_wire.every_key."""
+        search = {} if name is None else {"name": name}
+        reading = every_key()
+        shifting = False
+        try:
+            offset = next(reading)
+            while True:
+                page = await self._read("list", "/api-keys", KeyPage, limit=str(PAGE), offset=str(offset), **search)
+                offset = reading.send(page.listed())
+        except StopIteration as done:
+            keys: list[ListedKey] = done.value
+        except PagesShiftError:
+            shifting = True
+        if shifting:
+            raise Unavailable("the keyissuer's keys change faster than they can be listed; it is tried again")
+        return keys
+
+    async def workspaces(self) -> Sequence[Workspace]:
+        """As the port says; GET /workspaces, read again where its total does not add up."""
+        for _ in range(_TRIES):
+            found = await self._workspaces_once()
+            if found is not None:
+                return found
+        raise Unavailable("the keyissuer's workspaces change faster than they can be listed; it is tried again")
+
+    async def user_id(self, user: str) -> str:
+        """As the port says; GET /users/{user_id} for a uuid, GET /users?email= for an address."""
+        if _UUID.fullmatch(user):
+            return await self._member(user)
+        wanted = user.strip().casefold()
+        invited = False
+        for number in range(1, _USER_PAGES + 1):
+            page = await self._read(
+                "user", "/users", UserPage, email=user.strip(), page=str(number), page_size=str(PAGE)
+            )
+            for member in page.members:
+                if member.email is not None and member.email.casefold() == wanted:
+                    return member.uuid
+            invited = invited or any(invitation.email.casefold() == wanted for invitation in page.invites)
+            if len(page.members) + len(page.invites) < PAGE:
+                break
+        raise Rejected(
+            "the invitation of spec.mistral.user to the organization is still pending; accept it or name a member"
+            if invited
+            else "no member of the organization has the e-mail address of spec.mistral.user; correct it or invite them",
+            reason=Reason.USER_NOT_FOUND,
+        )
+
+    async def check(self, plaintext: SecretValue) -> bool:
+        """As the port says; GET /v1/models. A 403 is a refusal as well: such a key works for nobody."""
+        what = f"GET {self._models.path}"
+        credential = Credential("Authorization", plaintext, "Bearer")
+        if not credential.sendable():
+            return False
+        outcome = await self._client.send(Call("check", "GET", self._models, credential))
+        if isinstance(outcome, Answer) and outcome.status in (401, 403):
+            return False
+        error = failure(what, outcome, self._models, "checkUrl")
+        if error is not None:
+            raise error
+        return True
+
+    async def close(self) -> None:
+        """As the port says."""
+        await self._client.close()
+
+    async def _workspaces_once(self) -> list[Workspace] | None:
+        """None where pages and total do not agree: something was created or archived meanwhile."""
+        found: dict[str, Workspace] = {}
+        total = None
+        for number in range(1, _PAGES + 1):
+            page = await self._read(
+                "workspaces",
+                "/workspaces",
+                WorkspacePage,
+                is_archived="false",
+                page=str(number),
+                page_size=str(PAGE),
+            )
+            if total is not None and page.total != total:
+                return None
+            total = page.total
+            found.update((item.uuid, Workspace(id=item.uuid, name=item.name)) for item in page.items)
+            if not page.items or len(found) >= total:
+                break
+        return list(found.values()) if len(found) == total else None
+
+    async def _member(self, user_id: str) -> str:
+        path = f"/users/{user_id}"
+        what = self._name("GET", path)
+        outcome = await self._ask("user", "GET", path)
+        if isinstance(outcome, Answer) and outcome.status == 404:  # noqa: PLR2004 - HTTP: not found
+            raise Rejected(
+                "no member of the organization has the uuid of spec.mistral.user; correct it",
+                reason=Reason.USER_NOT_FOUND,
+            )
+        return self._understood(what, outcome, Member).uuid
+
+    async def _read(self, operation: str, path: str, shape: type[_Shape], **query: str) -> _Shape:
+        return self._understood(self._name("GET", path), await self._ask(operation, "GET", path, query=query), shape)
+
+    def _understood(self, what: str, outcome: Answer | Silence, shape: type[_Shape]) -> _Shape:
+        error = failure(what, outcome, self._admin)
+        if error is not None:
+            raise error
+        assert isinstance(outcome, Answer)  # a Silence is a failure
+        if outcome.flaw is not None:
+            raise Unavailable(f"keyissuer's answer to {what} {outcome.flaw}; it is tried again")
+        read = parse(shape, outcome.body)
+        if read is None:
+            raise malformed(what)
+        return read
+
+    async def _ask(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Answer | Silence:
+        if not self._credential.sendable():
+            raise Unauthorized(
+                "the admin key is empty or holds characters that no key has; put a valid Admin API key into the Secret "
+                "that spec.mistral.adminKeySecretRef names",
+                reason=Reason.ADMIN_KEY_REFUSED,
+            )
+        url = URL(f"{self._admin}{quote(path)}", encoded=True).with_query(query)
+        return await self._client.send(Call(operation, method, url, self._credential, body))
+
+    def _name(self, method: str, path: str) -> str:
+        """A request as messages call it: without host and query."""
+        return f"{method} {self._admin.path.rstrip('/')}{path}"
+
+
+def mistral_factory(
+    *, allow_insecure: bool, on_request: Callable[[str, str, float], None] | None = None
+) -> IssuerFactory:
+    """A factory of MistralIssuers.
+
+    `allow_insecure`: plain http and loopback hosts are let through. `on_request` hears of each request sent: operation
+    (create, revoke, list, workspaces, user, check), status or unreachable, untrusted, timeout, cut, closed, and seconds.
+    """
+
+    def make(spec: KeyIssuerSpec, admin_key: SecretValue, ca_bundle: str | None) -> Issuer:
+        mistral = spec.mistral
+        if mistral is None:
+            raise Rejected("spec.mistral is missing; a keyissuer needs it", reason=Reason.ISSUER_INVALID)
+        url = _valid("url", lambda: base_url(mistral.url, allow_insecure=allow_insecure))
+        path = _valid("adminPath", lambda: checked_path(mistral.admin_path))
+        checked_at = mistral.check_url
+        check = (
+            url
+            if checked_at is None
+            else _valid("checkUrl", lambda: base_url(checked_at, allow_insecure=allow_insecure))
+        )
+        tls = _valid("caBundle", lambda: trust(ca_bundle))
+        return MistralIssuer(
+            mistral,
+            admin_key,
+            admin=URL(f"{str(url).rstrip('/')}{path}", encoded=True),
+            models=URL(f"{str(check).rstrip('/')}/v1/models", encoded=True),
+            client=HttpClient(
+                deadline=parse_duration(spec.requests.timeout).total_seconds(),
+                per_second=spec.requests.per_second,
+                burst=spec.requests.burst,
+                tls=tls,
+                on_request=on_request,
+            ),
+        )
+
+    return make
+
+
+_Value = TypeVar("_Value")
+
+
+def _valid(field: str, read: Callable[[], _Value]) -> _Value:
+    try:
+        return read()
+    except ValueError as error:
+        raise Rejected(f"spec.mistral.{field} {error}", reason=Reason.ISSUER_INVALID) from None

@@ -1,0 +1,224 @@
+"""What Mistral's Admin API sends, as far as keywright reads it, and the order in which pages are read.
+
+Pure: shapes and decisions, no network. Lenient to fields it does not know, strict in those it relies on. mistral.py
+asks.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from keywright.keys import KeyId, ListedKey, SecretValue
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+__all__ = [
+    "PAGE",
+    "CreatedKey",
+    "KeyPage",
+    "Member",
+    "PagesShiftError",
+    "UserPage",
+    "Wire",
+    "WorkspacePage",
+    "every_key",
+    "parse",
+    "refusal",
+]
+
+PAGE: Final = 100
+"""Keys, workspaces or users asked for at once: the reference's own default for keys."""
+
+_OVERLAP: Final = 10
+"""Keys that each page shares with the one before. A page no longer than this ends the list: it holds only what was read
+already, or no platform cuts pages so short. So a platform that gives fewer than PAGE at once loses nothing either."""
+
+_PATIENCE: Final = 32
+"""Pages of one listing that may bring nothing new or have to be read again."""
+
+_LISTABLE: Final = 200_000
+"""Keys of one listing; a list that goes on beyond is no list."""
+
+_PLAINTEXT: Final = re.compile(r"[!-~]{8,512}")
+"""The reference gives 32 of [A-Za-z0-9]; what matters is that it fits into a header and is not empty."""
+
+_MASKED: Final = re.compile(r"\w{0,8}[.*\u2022\u2026]{1,32}\w{0,8}")
+_KEYLIKE: Final = re.compile(r"[A-Za-z0-9]{20,}")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]+")
+_DETAIL_LIMIT: Final = 200
+"""Characters of a refusal's own words in a message."""
+
+
+def _conceal(value: object) -> SecretValue:
+    if not isinstance(value, str) or not _PLAINTEXT.fullmatch(value):
+        raise ValueError("no usable plaintext")
+    return SecretValue(value)
+
+
+def _mask(value: str) -> str:
+    """The platform's masked key, unless it masks too little: it goes into the status."""
+    return value if _MASKED.fullmatch(value) else "****"
+
+
+def _aware(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+_Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{8,64}$")]
+"""Looser than a uuid, yet always one plain segment of a path."""
+
+_Masked = Annotated[str, AfterValidator(_mask)]
+
+
+class Wire(BaseModel):
+    """What came over the wire."""
+
+    # Without hidden inputs a ValidationError prints what it could not read, which may be a key.
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="ignore", hide_input_in_errors=True, arbitrary_types_allowed=True
+    )
+
+
+class CreatedKey(Wire):
+    """APIKeyOUT. An absent expiration_date is not the same as null: nobody would know when the key ends."""
+
+    key_id: _Id
+    key: Annotated[SecretValue, BeforeValidator(_conceal)]
+    hidden_key: _Masked = "****"
+    expiration_date: date | None
+    created_at: Annotated[datetime, AfterValidator(_aware)] | None = None
+
+
+class _Key(Wire):
+    """APIKeyExtendedOUT."""
+
+    key_id: _Id
+    name: str | None
+    hidden_key: _Masked = "****"
+    expiration_date: date | None
+    last_used: date | None = None
+    workspace_id: str | None = None
+
+
+class KeyPage(Wire):
+    """APIKeysExtendedOUT."""
+
+    keys: list[_Key]
+
+    def listed(self) -> list[ListedKey]:
+        """The port's words for it."""
+        return [
+            ListedKey(
+                key_id=KeyId(key.key_id),
+                name=key.name,
+                masked=key.hidden_key,
+                expires_on=key.expiration_date,
+                last_used=key.last_used,
+                workspace_id=key.workspace_id,
+            )
+            for key in self.keys
+        ]
+
+
+class _Workspace(Wire):
+    uuid: _Id
+    name: str
+
+
+class WorkspacePage(Wire):
+    """WorkspacesOut."""
+
+    total: int
+    items: list[_Workspace]
+
+
+class Member(Wire):
+    """AdminUserOUT, AdminOrganizationMemberOUT."""
+
+    uuid: _Id
+    email: str | None = None
+
+
+class _Invitation(Wire):
+    email: str
+
+
+class UserPage(Wire):
+    """OrganizationAdminUsersOUT."""
+
+    members: list[Member]
+    invites: list[_Invitation]
+
+
+class _Complaint(Wire):
+    loc: list[str | int] = Field(default_factory=list)
+    msg: str
+
+
+class _Refusal(Wire):
+    """HTTPValidationError, and the two plainer shapes that the platform's gateways use."""
+
+    detail: list[_Complaint] | str | None = None
+    message: str | None = None
+
+
+_Shape = TypeVar("_Shape", bound=Wire)
+
+
+def parse(shape: type[_Shape], body: bytes) -> _Shape | None:
+    """The body read as `shape`, or None; never an exception, since that would know the body."""
+    try:
+        return shape.model_validate_json(body)
+    except ValidationError:
+        return None
+
+
+def refusal(body: bytes) -> str:
+    """Why a request was refused, in the platform's words as far as they can be shown: one line, nothing key-like."""
+    read = parse(_Refusal, body)
+    if read is None:
+        return ""
+    if isinstance(read.detail, list):
+        # Never `input` or `ctx`: they echo what was sent.
+        said = "; ".join(f"{'.'.join(str(part) for part in one.loc)}: {one.msg}" for one in read.detail[:5])
+    else:
+        said = read.detail or read.message or ""
+    plain = _KEYLIKE.sub("[...]", _CONTROL.sub(" ", said)).strip()
+    return plain if len(plain) <= _DETAIL_LIMIT else f"{plain[: _DETAIL_LIMIT - 3]}..."
+
+
+class PagesShiftError(Exception):
+    """The list changes faster than it can be read."""
+
+
+def every_key() -> Generator[int, Sequence[ListedKey], list[ListedKey]]:
+    """Which offset to read next: yields offsets, is sent their pages, returns each key once.
+
+    Holds for any order that the platform keeps between two pages. What has been read always covers the list from its
+    start to the furthest key read. A page that begins with a key already read continues it without a gap, whatever was
+    created or deleted meanwhile. One that does not (deletions moved the list under the offset) is thrown away, and an
+    earlier one read. Raises PagesShiftError where that does not come to an end.
+    """
+    found: dict[KeyId, ListedKey] = {}
+    offset, back, patience = 0, _OVERLAP, _PATIENCE
+    while True:
+        page = yield offset
+        if offset == 0 or (page and page[0].key_id in found):
+            known = len(found)
+            found.update((key.key_id, key) for key in page)
+            if len(page) <= _OVERLAP:
+                return list(found.values())
+            offset += len(page) - _OVERLAP
+            back = _OVERLAP
+            patience -= len(found) == known
+        else:
+            offset = max(0, offset - back)
+            back *= 2
+            patience -= 1
+        if patience < 0 or len(found) > _LISTABLE:
+            raise PagesShiftError

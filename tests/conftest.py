@@ -1,0 +1,179 @@
+"""What all tests share: one real control plane for the whole run, whatever the number of workers, and namespaces in it.
+
+The process that started pytest names the folder before workers exist and takes the plane down after they ended, also
+when one of them died; the first test that needs the plane brings it up, and the others wait for that.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import ssl
+import subprocess
+import tempfile
+import urllib.error
+import urllib.request
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from keywright.devcluster import Cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parent.parent
+FOLDER = "KEYWRIGHT_TEST_PLANE"
+"""The environment variable that tells workers the folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """The control plane with keywright's kinds and rights in it; `call` speaks to it as the admin."""
+
+    cluster: Cluster
+    tls: ssl.SSLContext = field(repr=False)
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The admin's."""
+        return self.cluster.kubeconfig
+
+    @property
+    def server(self) -> str:
+        """The apiserver's URL."""
+        return self.cluster.server
+
+    @property
+    def admin_token(self) -> str:
+        """Of a user in system:masters."""
+        return self.cluster.admin_token
+
+    @property
+    def ca_file(self) -> Path:
+        """The authority that signed the apiserver's certificate."""
+        return self.cluster.ca_file
+
+    @property
+    def audit_log(self) -> Path:
+        """JSON lines of every request."""
+        return self.cluster.audit_log
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        content_type: str = "application/json",
+        token: str | None = None,
+    ) -> dict[str, Any]:
+        """One request and its answer; an answer that is no success raises RuntimeError with the server's message."""
+        request = urllib.request.Request(  # noqa: S310 -- the URL is this plane's own, on loopback
+            self.server + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {token or self.admin_token}", "Content-Type": content_type},
+        )
+        try:
+            with urllib.request.urlopen(request, context=self.tls, timeout=30) as answer:  # noqa: S310 -- as above
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise RuntimeError(f"{method} {path}: {error.code} {error.read().decode()[:500]}") from None
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """What kubectl prints; a failure raises with what it says."""
+        done = subprocess.run(
+            ("kubectl", "--kubeconfig", str(self.kubeconfig), *arguments),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        if done.returncode:
+            raise RuntimeError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The starting process names the folder; its pid tells whether the run that owns it still lives."""
+    if not hasattr(config, "workerinput"):
+        os.environ[FOLDER] = str(Path(tempfile.gettempdir()) / f"keywright-tests-{os.getuid()}" / str(os.getpid()))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The starting process takes the plane down: by now no worker runs any more."""
+    if not hasattr(config, "workerinput"):
+        _remove(Path(os.environ.pop(FOLDER)))
+
+
+@pytest.fixture(scope="session")
+def plane() -> Plane:
+    """The run's control plane, with crds/ and manifests/ applied."""
+    folder = Path(os.environ[FOLDER])
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _alone(folder):
+        _remove_orphans(folder)
+        cluster = Cluster.up(folder / "plane", audit=True)
+        plane = Plane(cluster, ssl.create_default_context(cafile=str(cluster.ca_file)))
+        if not (folder / "ready").exists():
+            _apply(plane)
+            (folder / "ready").touch()
+    return plane
+
+
+@pytest.fixture
+def namespace(plane: Plane) -> Iterator[str]:
+    """A fresh namespace; its deletion is asked for afterwards, and not waited for."""
+    name = f"test-{secrets.token_hex(4)}"
+    plane.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    yield name
+    plane.call("DELETE", f"/api/v1/namespaces/{name}")
+
+
+def _apply(plane: Plane) -> None:
+    if any((ROOT / "crds").glob("*.yaml")):
+        plane.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
+        plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
+    if (ROOT / "manifests" / "kustomization.yaml").exists():
+        plane.kubectl("apply", "--server-side", "-k", str(ROOT / "manifests"))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        Cluster.take_down(folder / "plane")
+        shutil.rmtree(folder)
+    with suppress(OSError):
+        folder.parent.rmdir()  # The last run out; another one's folder keeps it.
+
+
+def _remove_orphans(folder: Path) -> None:
+    """Planes of runs that were killed before they could clean up."""
+    for other in folder.parent.iterdir():
+        if other.name.isdecimal() and not _alive(int(other.name)):
+            _remove(other)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
