@@ -1,7 +1,7 @@
-"""What all tests share: one real control plane for the whole run, whatever the number of workers, and namespaces in it.
+"""What all tests share: real control planes for the whole run, whatever the number of workers, and namespaces in them.
 
-The process that started pytest names the folder before workers exist and takes the plane down after they ended, also
-when one of them died; the first test that needs the plane brings it up, and the others wait for that.
+The process that started pytest names the folder before workers exist and takes the planes down after they ended, also
+when one of them died; the first test that needs a plane brings it up, and the others wait for that.
 """
 
 from __future__ import annotations
@@ -102,6 +102,23 @@ class Plane:
             raise RuntimeError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout
 
+    @contextmanager
+    def a_namespace(self) -> Iterator[str]:
+        """A fresh namespace; its deletion is asked for afterwards, and not waited for."""
+        name = f"test-{secrets.token_hex(4)}"
+        self.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+        yield name
+        self.call("DELETE", f"/api/v1/namespaces/{name}")
+
+    def token_of(self, namespace: str, service_account: str) -> str:
+        """A real ServiceAccount's token, by TokenRequest."""
+        answer = self.call(
+            "POST",
+            f"/api/v1/namespaces/{namespace}/serviceaccounts/{service_account}/token",
+            {"spec": {"expirationSeconds": 7200}},
+        )
+        return answer["status"]["token"]
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """The starting process names the folder; its pid tells whether the run that owns it still lives."""
@@ -115,36 +132,39 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         _remove(Path(os.environ.pop(FOLDER)))
 
 
-@pytest.fixture(scope="session")
-def plane() -> Plane:
-    """The run's control plane, with crds/ and manifests/ applied."""
+def bring_up(name: str) -> Plane:
+    """The run's control plane of this name, with crds/ and manifests/ applied; brought up by whoever asks first."""
     folder = Path(os.environ[FOLDER])
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone(folder):
         _remove_orphans(folder)
-        cluster = Cluster.up(folder / "plane", audit=True)
+        cluster = Cluster.up(folder / name, audit=True)
         plane = Plane(cluster, ssl.create_default_context(cafile=str(cluster.ca_file)))
-        if not (folder / "ready").exists():
-            _apply(plane)
-            (folder / "ready").touch()
+        ready = folder / f"{name}-ready"
+        if not ready.exists():
+            apply_all(plane)
+            ready.touch()
     return plane
+
+
+@pytest.fixture(scope="session")
+def plane() -> Plane:
+    """A control plane that no operator for the whole cluster works on: its objects are the test's alone."""
+    return bring_up("plane")
 
 
 @pytest.fixture
 def namespace(plane: Plane) -> Iterator[str]:
     """A fresh namespace; its deletion is asked for afterwards, and not waited for."""
-    name = f"test-{secrets.token_hex(4)}"
-    plane.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
-    yield name
-    plane.call("DELETE", f"/api/v1/namespaces/{name}")
+    with plane.a_namespace() as name:
+        yield name
 
 
-def _apply(plane: Plane) -> None:
-    if any((ROOT / "crds").glob("*.yaml")):
-        plane.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-        plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
-    if (ROOT / "manifests" / "kustomization.yaml").exists():
-        plane.kubectl("apply", "--server-side", "-k", str(ROOT / "manifests"))
+def apply_all(plane: Plane) -> None:
+    """The kinds and the manifests, as a user installs them."""
+    plane.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
+    plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
+    plane.kubectl("apply", "--server-side", "-k", str(ROOT / "manifests"))
 
 
 @contextmanager
@@ -156,7 +176,9 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _remove(folder: Path) -> None:
     if folder.exists():
-        Cluster.take_down(folder / "plane")
+        for one in folder.iterdir():
+            if one.is_dir():
+                Cluster.take_down(one)
         shutil.rmtree(folder)
     with suppress(OSError):
         folder.parent.rmdir()  # The last run out; another one's folder keeps it.

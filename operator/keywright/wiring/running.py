@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import re
@@ -72,6 +73,8 @@ async def run(options: Options, addresses: Addresses) -> None:
             namespaces=list(options.namespaces),
             stop_flag=stop,
         )
+        # kopf leaves its watches' generators to the garbage collector; collected after the loop's end they make a noise.
+        gc.collect()
         _log.info("stopping: finishing what is in flight")
     finally:
         if operator is not None:

@@ -1,0 +1,88 @@
+"""One sandbox and one operator under the manifests' own ServiceAccount, on a control plane of their own."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.conftest import ROOT, Plane, bring_up
+from tests.running import Operator, Sandbox
+
+from keywright.devcluster import write_kubeconfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.e2e.together import Scenarios
+
+MIN_INTERVAL = 3
+"""Seconds: the storm guard's interval, short so that a repair can be seen."""
+
+
+@pytest.fixture(scope="session")
+def served_plane() -> Plane:
+    """The control plane that the operator serves."""
+    return bring_up("served")
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """A sandbox issuer that is up."""
+    sandbox = Sandbox(tmp_path_factory.mktemp("sandbox"))
+    sandbox.start()
+    yield sandbox
+    sandbox.stop()
+
+
+@pytest.fixture(scope="session")
+def operator_kubeconfig(served_plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Logs in as the ServiceAccount of manifests/, with exactly its rights."""
+    path = tmp_path_factory.mktemp("login") / "kubeconfig"
+    token = served_plane.token_of("keywright-system", "keywright")
+    write_kubeconfig(path, server=served_plane.server, ca_file=served_plane.ca_file, token=token)
+    return path
+
+
+@pytest.fixture(scope="session")
+def operator(operator_kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    """An operator for the whole cluster."""
+    operator = Operator(tmp_path_factory.mktemp("operator"), operator_kubeconfig, "--min-interval", f"{MIN_INTERVAL}s")
+    operator.start()
+    yield operator
+    assert operator.stop() == 0
+    assert "Traceback" not in operator.said()
+
+
+@pytest.fixture
+def outcome(
+    request: pytest.FixtureRequest, served_plane: Plane, sandbox: Sandbox, operator: Operator
+) -> Callable[[Scenarios, str], None]:
+    """Waits for the end of one of a module's scenarios; raises what it raised."""
+    return lambda scenarios, name: scenarios.outcome(name, request, served_plane, sandbox, operator)
+
+
+@pytest.fixture
+def namespaced_operator(plane: Plane, tmp_path: Path) -> Iterator[Callable[[str], Operator]]:
+    """Starts an operator for one namespace, under the rights of manifests/namespaced alone."""
+    started: list[Operator] = []
+
+    def start(namespace: str) -> Operator:
+        shutil.copytree(ROOT / "manifests" / "namespaced", tmp_path / "rights")
+        overlay = tmp_path / "overlay"
+        overlay.mkdir()
+        (overlay / "kustomization.yaml").write_text(f"namespace: {namespace}\nresources: [../rights]\n")
+        plane.kubectl("apply", "--server-side", "-k", str(overlay))
+        kubeconfig = tmp_path / "kubeconfig"
+        token = plane.token_of(namespace, "keywright")
+        write_kubeconfig(kubeconfig, server=plane.server, ca_file=plane.ca_file, token=token)
+        operator = Operator(tmp_path / "operator", kubeconfig, "--namespace", namespace, "--cluster-id", namespace[-8:])
+        operator.start()
+        started.append(operator)
+        return operator
+
+    yield start
+    for operator in started:
+        operator.stop()
+        assert "Traceback" not in operator.said()

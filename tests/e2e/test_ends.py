@@ -1,0 +1,116 @@
+"""How an operator ends: told to, it finishes what is in flight; killed, the next one finishes it. One namespace, Role rights only."""
+
+from __future__ import annotations
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.e2e.team import GROUP, Team
+from tests.running import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import Plane
+    from tests.running import Operator, Sandbox
+
+pytestmark = [pytest.mark.plane, pytest.mark.xdist_group("ends")]
+
+KEYS = 60
+
+
+def begin(plane: Plane, sandbox: Sandbox, namespace: str) -> Team:
+    """A team that applies many ApiKeys at once."""
+    team = Team(plane, sandbox, namespace)
+    team.create_admin_secret()
+    team.create_issuer()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(team.create, [f"key-{i:02}" for i in range(KEYS)]))
+    return team
+
+
+def statuses(team: Team) -> list[dict[str, object]]:
+    """Of all ApiKeys of the team."""
+    items = team.plane.call("GET", f"{GROUP}/namespaces/{team.namespace}/apikeys")["items"]
+    return [item.get("status") or {} for item in items]
+
+
+def count(team: Team, field: str) -> int:
+    """How many statuses have a field."""
+    return sum(1 for status in statuses(team) if field in status)
+
+
+def all_have_exactly_one_working_key(team: Team) -> None:
+    """Each ApiKey's status names a live key, each Secret holds it, and no other key of the namespace lives."""
+    names = [f"key-{i:02}" for i in range(KEYS)]
+    named = {team.ready(name)["keyId"] for name in names}
+    assert len(named) == KEYS
+    label = f"{team.namespace}/"
+    wait_for(lambda: {k["key_id"] for k in team.sandbox.live_keys(label)} == named, "no key lives that nobody names")
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(lambda name: team.sandbox.accepts(team.text(f"{name}-key")), names))
+
+
+def test_sigterm_finishes_what_is_in_flight(
+    plane: Plane, sandbox: Sandbox, namespaced_operator: Callable[[str], Operator]
+):
+    """Told to end while it issues: exit status 0, no attempt left open; the next one issues the rest."""
+    with plane.a_namespace() as namespace:
+        operator = namespaced_operator(namespace)
+        team = begin(plane, sandbox, namespace)
+        wait_for(lambda: count(team, "keyId") > 2, "some are issued", pause=0.01)
+        operator.signal(signal.SIGTERM)
+        assert operator.ended() == 0
+        assert count(team, "attempt") == 0
+        assert len(sandbox.live_keys(f"{namespace}/")) == count(team, "keyId")
+        operator.start()
+        all_have_exactly_one_working_key(team)
+        assert operator.stop() == 0
+
+
+def test_a_killed_operator_leaves_no_key_behind(
+    plane: Plane, sandbox: Sandbox, namespaced_operator: Callable[[str], Operator]
+):
+    """Kill -9 in the middle of issuing: the next one adopts what was delivered and revokes what nobody holds."""
+    with plane.a_namespace() as namespace:
+        operator = namespaced_operator(namespace)
+        team = begin(plane, sandbox, namespace)
+        wait_for(lambda: count(team, "attempt") > 2, "some are under way", pause=0.01)
+        operator.kill()
+        operator.start()
+        all_have_exactly_one_working_key(team)
+        assert operator.stop() == 0
+
+
+def test_what_was_deleted_meanwhile_is_revoked(
+    plane: Plane, sandbox: Sandbox, namespaced_operator: Callable[[str], Operator]
+):
+    """ApiKeys deleted while the operator is down are revoked when it is back."""
+    with plane.a_namespace() as namespace:
+        operator = namespaced_operator(namespace)
+        team = Team(plane, sandbox, namespace)
+        team.create_admin_secret()
+        team.create_issuer()
+        team.create()
+        team.ready()
+        plaintext = team.text()
+        assert operator.stop() == 0
+        team.delete()
+        assert team.exists()
+        operator.start()
+        team.gone()
+        assert not sandbox.accepts(plaintext)
+        assert team.secret() is None
+
+
+def test_a_cluster_issuer_is_not_served_by_an_operator_of_one_namespace(
+    plane: Plane, sandbox: Sandbox, namespaced_operator: Callable[[str], Operator]
+):
+    """The message says what to write instead."""
+    with plane.a_namespace() as namespace:
+        namespaced_operator(namespace)
+        team = Team(plane, sandbox, namespace)
+        team.create(issuerRef={"kind": "ClusterKeyIssuer", "name": "mistral"})
+        assert "issuerRef.kind: KeyIssuer" in team.says("ClusterScopeOff")
