@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,24 +12,29 @@ from tests.e2e.team import GROUP, Team
 from tests.running import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.conftest import Plane
     from tests.running import Operator, Sandbox
 
 pytestmark = [pytest.mark.plane, pytest.mark.xdist_group("ends")]
 
-KEYS = 60
+KEYS = 120
 
 
-def begin(plane: Plane, sandbox: Sandbox, namespace: str) -> Team:
-    """A team that applies many ApiKeys at once."""
+NAMES = [f"key-{i:03}" for i in range(KEYS)]
+
+
+@contextmanager
+def applying(plane: Plane, sandbox: Sandbox, namespace: str) -> Iterator[Team]:
+    """A team that applies ApiKeys one after the other; all are applied when this ends."""
     team = Team(plane, sandbox, namespace)
     team.create_admin_secret()
     team.create_issuer()
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(team.create, [f"key-{i:02}" for i in range(KEYS)]))
-    return team
+    with ThreadPoolExecutor(4) as pool:
+        applied = pool.map(team.create, NAMES)
+        yield team
+        list(applied)
 
 
 def statuses(team: Team) -> list[dict[str, object]]:
@@ -44,13 +50,12 @@ def count(team: Team, field: str) -> int:
 
 def all_have_exactly_one_working_key(team: Team) -> None:
     """Each ApiKey's status names a live key, each Secret holds it, and no other key of the namespace lives."""
-    names = [f"key-{i:02}" for i in range(KEYS)]
-    named = {team.ready(name)["keyId"] for name in names}
+    named = {team.ready(name)["keyId"] for name in NAMES}
     assert len(named) == KEYS
     label = f"{team.namespace}/"
     wait_for(lambda: {k["key_id"] for k in team.sandbox.live_keys(label)} == named, "no key lives that nobody names")
     with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(lambda name: team.sandbox.accepts(team.text(f"{name}-key")), names))
+        assert all(pool.map(lambda name: team.sandbox.accepts(team.text(f"{name}-key")), NAMES))
 
 
 def test_sigterm_finishes_what_is_in_flight(
@@ -59,10 +64,11 @@ def test_sigterm_finishes_what_is_in_flight(
     """Told to end while it issues: exit status 0, no attempt left open; the next one issues the rest."""
     with plane.a_namespace() as namespace:
         operator = namespaced_operator(namespace)
-        team = begin(plane, sandbox, namespace)
-        wait_for(lambda: count(team, "keyId") > 2, "some are issued", pause=0.01)
-        operator.signal(signal.SIGTERM)
-        assert operator.ended() == 0
+        with applying(plane, sandbox, namespace) as team:
+            wait_for(lambda: count(team, "keyId") > KEYS // 10, "some are issued", pause=0.01)
+            operator.signal(signal.SIGTERM)
+            assert operator.ended() == 0
+        assert 0 < count(team, "keyId") < KEYS, "it was told in the midst of its work"
         assert count(team, "attempt") == 0
         assert len(sandbox.live_keys(f"{namespace}/")) == count(team, "keyId")
         operator.start()
@@ -76,9 +82,10 @@ def test_a_killed_operator_leaves_no_key_behind(
     """Kill -9 in the middle of issuing: the next one adopts what was delivered and revokes what nobody holds."""
     with plane.a_namespace() as namespace:
         operator = namespaced_operator(namespace)
-        team = begin(plane, sandbox, namespace)
-        wait_for(lambda: count(team, "attempt") > 2, "some are under way", pause=0.01)
-        operator.kill()
+        with applying(plane, sandbox, namespace) as team:
+            wait_for(lambda: count(team, "attempt") > 0, "some are under way", pause=0.01)
+            operator.kill()
+        assert count(team, "keyId") < KEYS, "it was killed in the midst of its work"
         operator.start()
         all_have_exactly_one_working_key(team)
         assert operator.stop() == 0
