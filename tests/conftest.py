@@ -6,6 +6,7 @@ when one of them died; the first test that needs a plane brings it up, and the o
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import os
@@ -27,6 +28,9 @@ from keywright.devcluster import Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# looptime asks for the current loop before each test; where none was ever set, asyncio makes one that nobody closes.
+asyncio.set_event_loop(None)
 
 ROOT = Path(__file__).parent.parent
 FOLDER = "KEYWRIGHT_TEST_PLANE"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import shutil
+import subprocess
 
 import pytest
 from tests.adapters.wire_server import USER, WireServer
@@ -12,10 +15,11 @@ from keywright.adapters.mistral import mistral_factory
 from keywright.api.keyissuer import KeyIssuerSpec
 from keywright.keys import SecretValue
 
-
 @pytest.fixture(autouse=True)
-def _no_proxies(monkeypatch):
-    """Loopback is reached directly, whatever the machine's own settings are."""
+def _bare_environment(monkeypatch):
+    """Loopback is reached directly, whatever the machine's own settings are, and no time goes into the system's CAs."""
+    monkeypatch.setenv("SSL_CERT_FILE", os.devnull)
+    monkeypatch.setenv("SSL_CERT_DIR", os.devnull)
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
@@ -61,3 +65,32 @@ async def an_issuer(wire):
 def sent(wire):
     """The requests that arrived, as METHOD target, without host."""
     return lambda: [f"{one.method} {re.sub(r'^http://[^/]+', '', one.target)}" for one in wire.seen]
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """A certificate for 127.0.0.1 that signed itself, made now."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl to make a certificate")
+    folder = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        [
+            *(
+                "openssl",
+                "req",
+                "-x509",
+                "-nodes",
+                "-days",
+                "2",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+            ),
+            *("-subj", "/CN=platform", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return folder

@@ -59,7 +59,11 @@ def a_delivery(layout: TargetLayout, owner: Owner, plaintext: str, **record: Any
 
 
 def an_api_key(
-    namespace: str = "team", name: str = "search", *, secret: str = "search-key", **ref: str
+    namespace: str = "team",
+    name: str = "search",
+    *,
+    target: str = "search-key",
+    issuer: tuple[str, str] = ("KeyIssuer", "mistral"),
 ) -> dict[str, Any]:
     """An ApiKey as a user applies it."""
     return {
@@ -67,9 +71,9 @@ def an_api_key(
         "kind": "ApiKey",
         "metadata": {"namespace": namespace, "name": name},
         "spec": {
-            "issuerRef": {"kind": "KeyIssuer", "name": "mistral"} | ref,
+            "issuerRef": {"kind": issuer[0], "name": issuer[1]},
             "workspace": "search-prod",
-            "target": {"secret": {"name": secret}},
+            "target": {"secret": {"name": target}},
         },
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keywright.adapters.kube_cache import NewestSeen
@@ -33,12 +33,14 @@ def told(events):
 
 
 @given(st.permutations(HISTORY), st.lists(st.sampled_from(HISTORY), max_size=6))
+@settings(max_examples=50, deadline=None)
 def test_any_order_with_repeats_ends_with_the_newest(events, repeats):
     """Reordered and repeated events end where the ordered ones do."""
     assert told([*events, *repeats]).get(KEY) == 6
 
 
 @given(st.permutations(HISTORY[:4]))
+@settings(max_examples=50, deadline=None)
 def test_what_is_gone_stays_gone(events):
     """A late event of an older state brings nothing back."""
     assert told(events).get(KEY) is None

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keywright.adapters.kube_patch import dropped_field, merge_diff
 
-SCALARS = st.one_of(st.booleans(), st.integers(-3, 3), st.text(max_size=3))
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from("abc"), inner, max_size=3)),
-    max_leaves=8,
-)
-STATUSES = st.dictionaries(st.sampled_from("abcd"), VALUES, max_size=4)
+SCALARS = st.sampled_from([True, False, 0, 1, -1, "", "a", "b"])
+LISTS = st.lists(SCALARS, max_size=2)
+
+
+def mappings(values: st.SearchStrategy) -> st.SearchStrategy:
+    """Small ones over few names, so that two of them often share some."""
+    return st.dictionaries(st.sampled_from("abc"), values, max_size=3)
+
+
+DEEP = mappings(SCALARS | LISTS | mappings(SCALARS))
+STATUSES = mappings(SCALARS | LISTS | st.lists(mappings(SCALARS), max_size=2) | DEEP)
 
 
 def applied(target, patch):
@@ -31,12 +35,14 @@ def applied(target, patch):
 
 
 @given(STATUSES, STATUSES)
+@settings(max_examples=50, deadline=None)
 def test_a_patch_makes_the_new_of_the_old(old, new):
     """Whatever the two are, the patch applied to the one gives the other."""
     assert applied(old, merge_diff(old, new)) == new
 
 
 @given(STATUSES)
+@settings(max_examples=10, deadline=None)
 def test_equal_states_need_no_patch(status):
     """No difference is no write."""
     assert merge_diff(status, status) == {}

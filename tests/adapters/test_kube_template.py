@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.adapters.kube_builders import a_record, an_owner
 
 from keywright.adapters.kube_template import Texts
 from keywright.errors import Rejected
 from keywright.keys import SecretValue
-from tests.adapters.kube_builders import a_record, an_owner
 
 # Short alphabets, so that literals, variables' values and plaintexts overlap as badly as they can.
 PLAINTEXTS = st.text("ab$", min_size=1, max_size=8)
@@ -30,6 +32,7 @@ def a_short_record(plaintext):
 
 
 @given(TEMPLATES, PLAINTEXTS)
+@settings(max_examples=50, deadline=None)
 def test_what_is_rendered_is_recovered(template, plaintext):
     """From the texts and their template alone, with no digest to check against, the very plaintext comes back."""
     texts = Texts("unused", template, a_short_record(plaintext))
@@ -41,6 +44,7 @@ def test_what_is_rendered_is_recovered(template, plaintext):
 
 
 @given(TEMPLATES, PLAINTEXTS, st.data())
+@settings(max_examples=50, deadline=None)
 def test_a_changed_text_never_gives_the_recorded_plaintext_wrongly(template, plaintext, data):
     """With one text replaced by anything, what is recovered has the recorded digest only where it is that plaintext."""
     texts = Texts("unused", template, a_short_record(plaintext))
@@ -93,3 +97,32 @@ def test_an_unknown_variable_is_refused_by_name():
 def test_no_plaintext_is_recovered_where_there_is_none(data):
     """A missing, empty or undecodable value holds no key."""
     assert Texts("api-key", None, None).recover(data, None) is None
+
+
+LONG = "x" * 500_000
+BOMBS = [
+    # One text gives a long plaintext, another one repeats it.
+    ({"a": "${api_key}", "b": "${api_key}" * 20_000}, None, {"a": LONG.encode()}),
+    ({"a": "${api_key}", "b": "${api_key}" * 20_000}, None, {"a": LONG[:1000].encode()}),
+    # The record's own words are repeated.
+    ({"a": "${api_key}", "b": "${workspace}" * 10_000}, {"workspace_name": LONG[:100_000]}, {"a": b"x" * 32}),
+    ({"a": "${api_key}", "b": "${key_id}" * 10_000}, {"key_id": LONG[:100_000]}, {"a": b"x" * 32}),
+]
+
+
+@pytest.mark.parametrize(("template", "record", "data"), BOMBS)
+def test_a_template_that_stands_for_gigabytes_is_not_put_together(template, record, data):
+    """Whoever may edit one Secret writes its annotations and its data: the operator's memory is everybody's."""
+    written = a_record(an_owner(), "plain", **(record or {}))
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(Rejected):  # as read_secret passes over what cannot be laid out
+            texts = Texts("unused", template, written)
+            recovered = texts.recover(data, hashlib.sha256(data["a"]).hexdigest())
+            assert recovered is None or not texts.stand_in(data, recovered)
+            texts.render(recovered or SecretValue("x" * 100))
+            pytest.fail("a text of more than 1 MiB was rendered")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 32 * 2**20

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import shutil
 import socket
 import ssl
-import subprocess
 from dataclasses import dataclass
 
 import pytest
@@ -139,35 +137,6 @@ async def test_a_handshake_without_end_means_that_nothing_left(wire, an_issuer):
     with pytest.raises(Unavailable, match=r"no connection within 0\.2s"):
         await an_issuer(url=wire.url.replace("http:", "https:"), deadline=0.2).create(REQUEST)
     assert wire.seen == []
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory):
-    """A certificate for 127.0.0.1 that signed itself, made now."""
-    if shutil.which("openssl") is None:
-        pytest.skip("needs openssl to make a certificate")
-    folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        [
-            *(
-                "openssl",
-                "req",
-                "-x509",
-                "-nodes",
-                "-days",
-                "2",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-            ),
-            *("-subj", "/CN=platform", "-addext", "subjectAltName=IP:127.0.0.1"),
-            *("-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return folder
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -11,6 +12,9 @@ from keywright.api.base import RULES
 
 _TEXT_RULE = re.compile(r"self\.matches\(r'(.*)'\)")
 _KEYS_RULE = re.compile(r"self\.all\(k, k\.matches\(r'(.*)'\)\)")
+
+# ASCII with its control characters, and a few from beyond: Hypothesis needs seconds to lay out all of Unicode.
+_CHARACTERS = st.sampled_from([*map(chr, range(128)), *"\x85é€\u2028😀"])
 
 
 def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
@@ -26,7 +30,7 @@ def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
                 optional={name: drawn for name, drawn in fields.items() if name not in required},
             )
         case "object" if "additionalProperties" in schema:
-            keys = st.from_regex(pattern_of(schema, _KEYS_RULE) or ".", fullmatch=True)
+            keys = _matching(pattern_of(schema, _KEYS_RULE) or ".")
             return st.dictionaries(keys, values(schema["additionalProperties"]), max_size=3)
         case "array":
             least = schema.get("minItems", 0)
@@ -71,10 +75,15 @@ def pattern_of(schema: dict[str, Any], rule: re.Pattern[str] = _TEXT_RULE) -> st
 def _texts(schema: dict[str, Any]) -> st.SearchStrategy[str]:
     match schema.get("format"):
         case "date-time":
-            return st.datetimes().map(lambda t: t.strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0"))
+            return st.datetimes().map(lambda t: t.isoformat(timespec="seconds") + "Z")
         case "date":
             return st.dates().map(lambda day: day.isoformat())
     longest = schema.get("maxLength", 40)
     if pattern := pattern_of(schema):
-        return st.from_regex(pattern, fullmatch=True).map(lambda text: text[:longest]).filter(re.compile(pattern).fullmatch)
-    return st.text(st.characters(codec="utf-8"), min_size=schema.get("minLength", 0), max_size=min(longest, 40))
+        return _matching(pattern).filter(lambda text: len(text) <= longest)
+    return st.text(_CHARACTERS, min_size=schema.get("minLength", 0), max_size=min(longest, 40))
+
+
+@cache
+def _matching(pattern: str) -> st.SearchStrategy[str]:
+    return st.from_regex(pattern, fullmatch=True, alphabet=_CHARACTERS)

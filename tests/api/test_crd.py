@@ -63,7 +63,7 @@ def test_the_text_reads_back_as_the_object(kind: CustomKind):
 
 @each_kind
 def test_every_field_is_explained(kind: CustomKind):
-    """kubectl explain has words for each field and for the kind; metadata's are the apiserver's own."""
+    """There are words for each field and for the kind, for kubectl explain; metadata's are the apiserver's own."""
     missing = [
         path
         for path, node in nodes_of(kind).items()
@@ -75,12 +75,25 @@ def test_every_field_is_explained(kind: CustomKind):
 @each_kind
 def test_the_schema_is_structural(kind: CustomKind):
     """Each node has one type, and no keyword that the apiserver refuses or that would let unknown fields in."""
-    refused = {"$ref", "$defs", "anyOf", "oneOf", "allOf", "not", "title", "const", "propertyNames", "patternProperties"}
+    refused = {
+        "$ref",
+        "$defs",
+        "anyOf",
+        "oneOf",
+        "allOf",
+        "not",
+        "title",
+        "const",
+        "propertyNames",
+        "patternProperties",
+    }
     refused |= {"x-kubernetes-preserve-unknown-fields", "nullable"}
     for path, node in nodes_of(kind).items():
         assert isinstance(node.get("type"), str), path
         assert not refused & set(node), path
-        assert node["type"] != "object" or path == ".metadata" or "properties" in node or "additionalProperties" in node, path
+        assert (
+            node["type"] != "object" or path == ".metadata" or "properties" in node or "additionalProperties" in node
+        ), path
         assert "default" not in node or node["default"] is not None, path
 
 
@@ -136,7 +149,7 @@ def test_the_names_are_the_interface():
 
 
 def test_future_times_are_text_columns():
-    """kubectl prints a `date` of the future as <invalid>; only the age is one."""
+    """A `date` of the future is printed as <invalid> by kubectl; only the age is one."""
     columns = crd_of(KINDS[0])["spec"]["versions"][0]["additionalPrinterColumns"]
     assert [c["name"].upper() for c in columns if "priority" not in c] == [
         "READY",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -46,6 +46,7 @@ def test_what_is_no_duration_is_refused_with_how_to_write_one(text: str):
 
 
 @given(st.from_regex(r"([0-9]{1,5}[smhd]){1,4}", fullmatch=True))
+@settings(max_examples=50, deadline=None)
 def test_every_duration_fits_the_calendar(text: str):
     """The longest duration added to or taken from a date of this millennium overflows nothing."""
     TypeAdapter(Duration).validate_python(text)

@@ -85,6 +85,7 @@ def test_a_failed_step_leaves_the_finished_ones_and_nothing_half_written(fake_go
     assert fake_go.builds == ["etcd", "kube-apiserver", "kube-apiserver", "kube-controller-manager"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_the_compilers_and_leaves_nothing_half_written(
     fake_go, eventually: Eventually, number: signal.Signals

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import socket
 import subprocess
@@ -53,6 +54,58 @@ def test_a_component_that_ends_is_named_with_its_last_words(components, tmp_path
     assert str(raised.value).endswith("unknown flag: --x")
     assert not (tmp_path / "dev").exists()
     assert processes_of(tmp_path / "assets") == []
+
+
+def test_a_crash_is_told_by_its_cause_and_not_by_its_stack(components, tmp_path: Path):
+    """Go prints pages of goroutines after the one line that matters."""
+    components(
+        "etcd", "#!/bin/sh\necho 'panic: the cause'\necho\nprintf 'goroutine 1 [running]:\\nmain.main()\\n'\nexit 2\n"
+    )
+    with pytest.raises(Terminal, match=r"etcd .* ended while starting") as raised:
+        Cluster.up(tmp_path / "dev")
+    assert str(raised.value).endswith("panic: the cause")
+
+
+def test_a_full_disk_met_by_a_component_is_said(components, tmp_path: Path):
+    """The words of etcd, which reserves its log at once."""
+    components("etcd", "#!/bin/sh\necho 'panic: failed to create WAL: no space left on device'\nexit 2\n")
+    with pytest.raises(Terminal, match=r"The disk is full at .*/dev: free about 300 MB there, or choose") as raised:
+        Cluster.up(tmp_path / "dev")
+    assert raised.value.reason == "DiskFull"
+    assert not (tmp_path / "dev").exists()
+
+
+@pytest.fixture
+def mounted(tmp_path: Path):
+    """Mount a tmpfs with some options, for as long as the test runs."""
+    place = tmp_path / "mounted"
+    place.mkdir()
+
+    def mount(options: str) -> Path:
+        done = subprocess.run(("mount", "-t", "tmpfs", "-o", options, "tmpfs", place), capture_output=True, check=False)
+        if done.returncode:
+            pytest.skip("needs the right to mount a tmpfs")
+        return place
+
+    yield mount
+    subprocess.run(("umount", place), capture_output=True, check=False)
+
+
+def test_a_disk_without_room_for_our_own_files(components, mounted):
+    """Not even the state can be written: a sentence, and nothing half-written."""
+    place = mounted("size=64k")
+    with (place / "fill").open("wb", buffering=0) as fill, contextlib.suppress(OSError):
+        while True:
+            fill.write(b"x" * 4096)
+    with pytest.raises(Terminal, match=r"The disk is full at .*/dev: free"):
+        Cluster.up(place / "dev")
+    assert [path.name for path in place.iterdir()] == ["fill"]
+
+
+def test_a_directory_that_cannot_be_written(components, mounted):
+    """A read-only disk is said as such."""
+    with pytest.raises(Terminal, match=r"cannot be written: choose another one \(Read-only file system\)"):
+        Cluster.up(mounted("ro"))
 
 
 def test_a_program_that_cannot_run_is_named(components, tmp_path: Path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,20 @@ def test_a_system_without_proc_is_asked_through_ps(started, monkeypatch: pytest.
     stop([process], grace=5)
     monkeypatch.setattr(processes.sys, "platform", "darwin")
     assert processes._started(process.pid) is None
+
+
+def test_who_starts_one_may_end_without_it(tmp_path: Path):
+    """A command that brought a cluster up ends in silence, warnings on, and what it started goes on."""
+    script = (
+        "from pathlib import Path; from keywright.devcluster.processes import spawn; import os;"
+        f"print(spawn(['/bin/sleep', '600'], log=Path({str(tmp_path / 'log')!r}), directory=Path('/'), environ=os.environ).pid)"
+    )
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], env=environ, capture_output=True, text=True, check=True
+    )
+    try:
+        assert done.stderr == ""
+        os.kill(int(done.stdout), 0)
+    finally:
+        os.kill(int(done.stdout), signal.SIGKILL)

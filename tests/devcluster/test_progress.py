@@ -79,3 +79,21 @@ def test_a_terminal_gets_a_bar_with_elapsed_time_and_estimate():
     said = output.getvalue()
     for part in ("Another build", "(1/3) etcd v3", "1:01, about 5 min left", "compiling (/red]"):
         assert part in said
+
+
+@pytest.mark.parametrize(
+    ("width", "latest"), [(60, ""), (80, ""), (90, ""), (120, "…bernetes/a/package/with/a/long/name/(a]")]
+)
+def test_the_bar_and_the_estimate_stay_whole_on_every_terminal(width: int, latest: str):
+    """What the compiler is at is cut or left out; step, bar and times are not."""
+    output = io.StringIO()
+    with shown(Console(file=output, force_terminal=True, width=width, height=20)) as report:
+        report(
+            a_step(latest="compiling k8s.io/kubernetes/a/package/with/a/long/name/[a]", elapsed=600.0, remaining=600.0)
+        )
+    line = next(line for line in output.getvalue().splitlines() if "10:00" in line)
+    assert "(1/3) etcd v3" in line
+    assert "10:00, about 10 min left" in line
+    assert line.count("━") >= 10
+    assert latest in line
+    assert ("name" in line) is bool(latest)

@@ -8,11 +8,12 @@ are one outside client cut by subject.
 from __future__ import annotations
 
 import asyncio
+import io
 import json
-from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, TypeVar
 from urllib.parse import quote, urlencode
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from yarl import URL
@@ -23,7 +24,7 @@ from keywright.adapters.kube_login import Login
 from keywright.errors import Ambiguous, KeywrightError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from types import TracebackType
 
 __all__ = ["MERGE_PATCH", "KubeApi", "Listing", "path_of"]
@@ -50,6 +51,14 @@ _PAGE: Final = 500
 _RESTARTS: Final = 3
 """How often a list whose continuation has expired starts over before it counts as unreachable."""
 
+_LARGE: Final = 256 * 1024
+"""Bytes of a body from which aiohttp is to send it piece by piece, so that nobody else waits; a Secret has up to 1.4 MB."""
+
+_LEAST: Final = 0.001
+"""Seconds: aiohttp takes zero for no deadline at all."""
+
+_T = TypeVar("_T")
+
 Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 
 
@@ -66,14 +75,12 @@ def path_of(prefix: str, resource: str, namespace: str | None, name: str | None 
     return "/".join(parts)
 
 
-class Listing:
-    """All objects of a list and the resourceVersion they stood at."""
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[_T]):
+    """What was made of all objects of a list, and the resourceVersion they stood at."""
 
-    __slots__ = ("items", "version")
-
-    def __init__(self, items: list[dict[str, Any]], version: int) -> None:
-        self.items = items
-        self.version = version
+    items: list[_T]
+    version: int
 
 
 class KubeApi:
@@ -82,7 +89,7 @@ class KubeApi:
     def __init__(self, login: Login) -> None:
         self._login = login
         self._server = login.server
-        self._proxy = login.proxy or _proxy_from_environment(login.server)
+        self._proxy = login.proxy
         self._server_hostname = login.configuration.tls_server_name
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=login.tls, limit=_CONNECTIONS, keepalive_timeout=_KEEP_ALIVE),
@@ -114,6 +121,7 @@ class KubeApi:
 
     async def close(self) -> None:
         """Give the connections back."""
+        self._login.close()
         await self._session.close()
 
     async def request(
@@ -129,10 +137,10 @@ class KubeApi:
     ) -> dict[str, Any]:
         """One request and its JSON answer.
 
-        `deadline` in seconds, all told. `confidential`: the body holds a plaintext, so no error quotes the answer. A
-        request that 401 turned away, before anything could happen, is sent once more if there are fresher credentials;
-        nothing else is ever repeated for POST and PATCH. (aiohttp itself repeats GET and DELETE once where a kept
-        connection turns out closed; our DELETEs carry preconditions, so a second one finds nothing to do.)
+        `deadline` in seconds, all told: credentials, connection, answer. `confidential`: the body holds a plaintext, so no
+        error quotes the answer. A request that 401 turned away, before anything could happen, is sent once more if there
+        are fresher credentials; nothing else is ever repeated for POST and PATCH. (aiohttp itself repeats GET and DELETE
+        once where a kept connection turns out closed; our DELETEs carry preconditions, so a second one finds nothing to do.)
         """
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         query = f"?{urlencode(params)}" if params else ""
@@ -140,19 +148,20 @@ class KubeApi:
         asked = f"{method} {path}"
         write = method != "GET" and (params is None or "dryRun" not in params)
         headers = {"Content-Type": content_type} if data is not None else {}
-        timeout = aiohttp.ClientTimeout(total=deadline, sock_connect=_CONNECT)
-        now = asyncio.get_running_loop().time
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + deadline
         for last in (False, True):
-            authorization = await self._login.authorization(now())
+            authorization = await _in_time(self._login.authorization(loop.time()), ends)
             if authorization is not None:
                 headers["Authorization"] = authorization
+            failure: KeywrightError | None = None
             try:
                 async with self._session.request(
                     method,
                     url,
-                    data=data,
+                    data=data if data is None or len(data) <= _LARGE else io.BytesIO(data),
                     headers=headers,
-                    timeout=timeout,
+                    timeout=aiohttp.ClientTimeout(total=max(ends - loop.time(), _LEAST), sock_connect=_CONNECT),
                     proxy=self._proxy,
                     server_hostname=self._server_hostname,
                     allow_redirects=False,
@@ -161,42 +170,74 @@ class KubeApi:
                     retry_after = response.headers.get("Retry-After")
                     raw = await response.read()
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-                raise Unavailable(
-                    f"the apiserver at {self._server} cannot be reached: {type(error).__name__}"
-                ) from error
+                failure = Unavailable(f"the apiserver at {self._server} cannot be reached: {_cause(error)}")
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise _unanswered(asked, error, write=write) from error
+                failure = _unanswered(asked, type(error).__name__, write=write)
+            if failure is not None:
+                # Raised out here, so that it has no context: aiohttp's errors carry the request's headers, with the token.
+                raise failure
             if status in _SUCCESS:
                 return _parsed(raw, asked, write=write)
-            if status != _UNAUTHENTICATED or last or not await self._login.renew(authorization, now()):
+            if status != _UNAUTHENTICATED or last:
+                break
+            if not await _in_time(self._login.renew(authorization, loop.time()), ends):
                 break
         raise error_of(Answer(asked, status, raw, retry_after, write, confidential))
 
-    async def list(self, path: str, *, params: Mapping[str, str] | None = None) -> Listing:
-        """All objects, page by page, as of one resourceVersion; starts over where a continuation has expired."""
+    async def list(self, path: str, *, params: Mapping[str, str] | None = None) -> Listing[dict[str, Any]]:
+        """All objects, as of one resourceVersion."""
+        return await self.walk(path, lambda item: item, params=params)
+
+    async def walk(
+        self,
+        path: str,
+        take: Callable[[dict[str, Any]], _T],
+        *,
+        params: Mapping[str, str] | None = None,
+        page: int = _PAGE,
+    ) -> Listing[_T]:
+        """All objects, page by page, as of one resourceVersion; starts over where a continuation has expired.
+
+        `take` is handed each object as its page arrives, the same one twice where the list starts over; what it returns is
+        listed, so that the objects themselves need not all be in memory at once.
+        """
         for _ in range(_RESTARTS):
             try:
-                return await self._list_once(path, params or {})
+                return await self._list_once(path, take, {**(params or {}), "limit": page})
             except Gone:
                 continue
         raise Unavailable(f"the list {path} changes faster than it can be read")
 
-    async def _list_once(self, path: str, params: Mapping[str, str]) -> Listing:
-        items: list[dict[str, Any]] = []
+    async def _list_once(
+        self, path: str, take: Callable[[dict[str, Any]], _T], params: Mapping[str, str | int]
+    ) -> Listing[_T]:
+        items: list[_T] = []
         version = 0
         token = ""
         while True:
             page = await self.request(
-                "GET", path, params={**params, "limit": _PAGE, **({"continue": token} if token else {})}, deadline=60.0
+                "GET", path, params={**params, **({"continue": token} if token else {})}, deadline=60.0
             )
             try:
-                items.extend(page.get("items") or ())
+                found = [*(page.get("items") or ())]
                 version = version or int(page["metadata"]["resourceVersion"])
                 token = page["metadata"].get("continue", "")
             except (KeyError, TypeError, ValueError) as error:
                 raise Unavailable(f"the apiserver's answer to GET {path} is no list") from error
+            items.extend(take(item) for item in found)
             if not token:
                 return Listing(items, version)
+
+
+async def _in_time(credentials: Awaitable[_T], ends: float) -> _T:
+    """Nothing was sent yet: credentials that do not come leave everything as it was."""
+    try:
+        async with asyncio.timeout_at(ends):
+            return await credentials
+    except TimeoutError:
+        raise Unavailable(
+            "the credentials for the apiserver did not come in time: see the kubeconfig's exec plugin"
+        ) from None
 
 
 def _parsed(raw: bytes, asked: str, *, write: bool) -> dict[str, Any]:
@@ -206,26 +247,27 @@ def _parsed(raw: bytes, asked: str, *, write: bool) -> dict[str, Any]:
         answer = None
     if isinstance(answer, dict):
         return answer
-    # No `from`: a JSON error carries the text that it could not read.
-    raise _unanswered(asked, None, write=write) from None
+    # Out here: a JSON error carries the text that it could not read.
+    raise _unanswered(asked, None, write=write)
 
 
-def _unanswered(asked: str, error: Exception | None, *, write: bool) -> KeywrightError:
-    what = "could not be understood" if error is None else f"did not arrive ({type(error).__name__})"
+def _unanswered(asked: str, error: str | None, *, write: bool) -> KeywrightError:
+    what = "could not be understood" if error is None else f"did not arrive ({error})"
     sentence = f"the apiserver's answer to {asked} {what}"
     return Ambiguous(sentence) if write else Unavailable(sentence)
 
 
-def _proxy_from_environment(server: str) -> str | None:
-    """HTTPS_PROXY and NO_PROXY, asked once: aiohttp's trust_env would ask for each request. Loopback has no proxy, as in Go."""
-    url = URL(server)
-    if url.host is None or _is_loopback(url.host) or proxy_bypass(url.host):
-        return None
-    return getproxies().get(url.scheme)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _cause(error: Exception) -> str:
+    """Why there is no connection, without addresses: they stand before it."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            detail = getattr(error.certificate_error, "verify_message", "") or "verification failed"
+            return f"its certificate is not trusted ({detail})"
+        case aiohttp.ClientConnectorDNSError():
+            return "its name cannot be resolved"
+        case aiohttp.ClientProxyConnectionError():
+            return "the proxy of the kubeconfig or of HTTPS_PROXY does not answer"
+        case aiohttp.ClientConnectorError() if error.os_error.errno and error.os_error.errno > 0:
+            return os.strerror(error.os_error.errno).lower()
+        case _:
+            return type(error).__name__

@@ -119,22 +119,22 @@ def _details(status: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _words(status: Mapping[str, Any], answer: Answer) -> str:
     causes = [
-        (_word(cause.get("reason")), str(cause.get("field", "")))
+        (str(cause.get("field", "")), _word(cause.get("reason")))
         for cause in _details(status).get("causes") or ()
         if isinstance(cause, dict)
     ]
     reason = _word(status.get("reason"))
     head = f"{answer.status} {reason}".rstrip()
+    if hint := next((_HINTS[cause] for cause in causes if cause in _HINTS), None):
+        return f"{head}: {hint}"
     message = _printable(str(status.get("message", "")))
     if not answer.confidential:
         return f"{head}: {message}" if message else head
-    if hint := next((_HINTS[cause] for cause in causes if cause in _HINTS), None):
-        return f"{head}: {hint}"
-    if any(reason == "NamespaceTerminating" for reason, _ in causes):
+    if any(reason == "NamespaceTerminating" for _, reason in causes):
         return f"{head}: the namespace is being deleted"
     if safe := _SAYS_NO_VALUE.match(message):
         return f"{head}: {safe[0]}"
-    fields = ", ".join(f"{field} ({reason})" for reason, field in causes if _FIELD.fullmatch(field))
+    fields = ", ".join(f"{field} ({reason})" for field, reason in causes if _FIELD.fullmatch(field))
     return f"{head}: {fields}" if fields else head
 
 

@@ -134,7 +134,7 @@ class EventWriter:
             "apiVersion": "v1",
             "kind": "Event",
             "metadata": {
-                "name": f"{metadata['name'][:200]}.{hashlib.sha256(words.encode()).hexdigest()[:16]}",
+                "name": f"{metadata['name'][:200].rstrip('.-')}.{hashlib.sha256(words.encode()).hexdigest()[:16]}",
                 # The apiserver takes events about cluster-scoped objects in `default` only.
                 "namespace": metadata.get("namespace") or "default",
             },

@@ -10,18 +10,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import ssl
+from contextlib import suppress
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.request import getproxies, proxy_bypass
 
 import yaml
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+from yarl import URL
 
 from keywright.errors import Rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from ipaddress import IPv4Network, IPv6Network
 
 __all__ = ["Login"]
 
@@ -30,6 +36,12 @@ RELOAD_EVERY: Final = 60.0
 
 RENEW_EVERY: Final = 10.0
 """Seconds between renewals that 401s ask for: an exec plugin may be slow, or give the same refused token again."""
+
+PLUGIN_DEADLINE: Final = 60.0
+"""Seconds for an exec plugin at the start: it may open a browser, but not hang."""
+
+_SENDABLE: Final = re.compile(r"[ -~]+")
+"""A header's value: anything else would end the header early, or be refused by the HTTP client with a bare ValueError."""
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +63,8 @@ class Login:
         self._loader = loader
         self._due = 0.0
         self._renewable = 0.0
-        self._lock = asyncio.Lock()
+        self._proxy: str | None = configuration.proxy or _proxy_from_environment(self.server)
+        self._reloading: asyncio.Task[None] | None = None
         self.tls = _tls(configuration)
 
     @classmethod
@@ -66,7 +79,14 @@ class Login:
         if path is None and context is None and environ.get(_IN_CLUSTER):
             return cls(_in_cluster(), None, None)
         source = (path or str(Path.home() / ".kube" / "config"), context)
-        configuration, loader = await _from_kubeconfig(*source)
+        try:
+            async with asyncio.timeout(PLUGIN_DEADLINE):
+                configuration, loader = await _from_kubeconfig(*source)
+        except TimeoutError:
+            raise Rejected(
+                f"the exec plugin in the kubeconfig {source[0]} gave no credentials within {PLUGIN_DEADLINE:g} s: run it by hand",
+                reason="KubeconfigInvalid",
+            ) from None
         return cls(configuration, source, loader)
 
     @property
@@ -76,27 +96,43 @@ class Login:
 
     @property
     def proxy(self) -> str | None:
-        """The kubeconfig's proxy-url."""
-        return self.configuration.proxy
+        """The kubeconfig's proxy-url, else the environment's."""
+        return self._proxy
+
+    def close(self) -> None:
+        """Wait for no plugin any more."""
+        if self._reloading is not None:
+            self._reloading.cancel()
 
     async def authorization(self, now: float) -> str | None:
         """The Authorization header; `now` is the event loop's time. None with client certificates alone."""
         if now >= self._due:
             self._due = now + RELOAD_EVERY
-            try:
-                await self._reload(force=False)
-            except Rejected as error:
-                # Caught half-written, perhaps: what is held may serve on, and a 401 says where it does not.
-                _log.warning("the credentials for the apiserver could not be read again: %s", error)
+            await self._refresh(force=False)
         return self._header()
 
     async def renew(self, refused: str | None, now: float) -> bool:
         """After a 401 on the header `refused`: whether there are other credentials to try."""
-        async with self._lock:
-            if self._header() == refused and now >= self._renewable:
-                self._renewable = now + RENEW_EVERY
-                await self._reload(force=True)
-            return self._header() != refused
+        if self._header() == refused and (now >= self._renewable or self._under_way()):
+            self._renewable = now + RENEW_EVERY
+            await self._refresh(force=True)
+        return self._header() != refused
+
+    def _under_way(self) -> bool:
+        return self._reloading is not None and not self._reloading.done()
+
+    async def _refresh(self, *, force: bool) -> None:
+        """One at a time, whoever waits for it and however many give up: a plugin that hangs is started once."""
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.create_task(self._try_reload(force=force), name="kube-login")
+        await asyncio.shield(self._reloading)
+
+    async def _try_reload(self, *, force: bool) -> None:
+        try:
+            await self._reload(force=force)
+        except Rejected as error:
+            # Caught half-written, perhaps: what is held may serve on, and a 401 says where it does not.
+            _log.warning("the credentials for the apiserver could not be read again: %s", error)
 
     def _header(self) -> str | None:
         token = self.configuration.api_key.get("BearerToken")
@@ -119,7 +155,10 @@ class Login:
             self.configuration.key_file,
         ):
             self.configuration.cert_file, self.configuration.key_file = fresh.cert_file, fresh.key_file
-            self.tls.load_cert_chain(fresh.cert_file, fresh.key_file)
+            try:
+                self.tls.load_cert_chain(fresh.cert_file, fresh.key_file)
+            except (OSError, ValueError):
+                raise Rejected("the client certificate cannot be read", reason="KubeconfigInvalid") from None
 
 
 class _Loaded:
@@ -132,7 +171,9 @@ class _Loaded:
 
     async def rerun_exec_if_expired(self, configuration: Configuration) -> None:
         """Without an expirationTimestamp there is nothing to go by but a 401."""
-        if hasattr(self._loader, "exec_plugin_expiry") and await self._loader.load_from_exec_plugin():
+        if not hasattr(self._loader, "exec_plugin_expiry"):
+            return
+        if await self._loader.load_from_exec_plugin() and _SENDABLE.fullmatch(self._loader.token):
             configuration.api_key["BearerToken"] = self._loader.token
 
 
@@ -145,6 +186,7 @@ def _in_cluster() -> Configuration:
             "this looks like a pod, but its service account's token or CA is missing: mount it, or give --kubeconfig",
             reason="KubeconfigInvalid",
         ) from error
+    _refuse_unsendable(configuration, "the service account's token file")
     return configuration
 
 
@@ -163,7 +205,20 @@ async def _from_kubeconfig(path: str, context: str | None) -> tuple[Configuratio
             f"the kubeconfig {path} cannot be used with {named}: see what kubectl config view says of it",
             reason="KubeconfigInvalid",
         ) from None
-    return configuration, _Loaded(loader)
+    loaded = _Loaded(loader)
+    if loaded.uses_exec and not configuration.api_key.get("BearerToken") and not configuration.cert_file:
+        # kubernetes.aio writes a plugin's failure to its log and goes on as nobody.
+        raise Rejected(
+            f"the exec plugin in the kubeconfig {path} gave no credentials: run it by hand", reason="KubeconfigInvalid"
+        )
+    _refuse_unsendable(configuration, f"the kubeconfig {path}")
+    return configuration, loaded
+
+
+def _refuse_unsendable(configuration: Configuration, where: str) -> None:
+    token = configuration.api_key.get("BearerToken")
+    if token and not _SENDABLE.fullmatch(token.strip()):
+        raise Rejected(f"{where} gives a token with characters that no token has: renew it", reason="KubeconfigInvalid")
 
 
 def _exists(path: str) -> bool:
@@ -180,7 +235,34 @@ def _tls(configuration: Configuration) -> ssl.SSLContext:
         raise Rejected(
             "the apiserver's CA or the client certificate in the kubeconfig cannot be read", reason="KubeconfigInvalid"
         ) from error
+    # Python 3.13 refuses by default what Go takes, such as an authority without a key identifier: many clusters have one.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if not configuration.verify_ssl:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _proxy_from_environment(server: str) -> str | None:
+    """HTTPS_PROXY and NO_PROXY, asked once: aiohttp's trust_env would ask for each request.
+
+    As in Go, whose programs share these settings with us: loopback has no proxy, and NO_PROXY may hold networks such as
+    10.0.0.0/8, which is how clusters name their own services.
+    """
+    url = URL(server)
+    if url.host is None or proxy_bypass(f"{url.host}:{url.port}"):
+        return None
+    proxies = getproxies()
+    try:
+        address = ip_address(url.host)
+    except ValueError:
+        return None if url.host == "localhost" else proxies.get(url.scheme)
+    if address.is_loopback or any(address in network for network in _networks(proxies.get("no", ""))):
+        return None
+    return proxies.get(url.scheme)
+
+
+def _networks(no_proxy: str) -> Iterator[IPv4Network | IPv6Network]:
+    for part in no_proxy.split(","):
+        with suppress(ValueError):
+            yield ip_network(part.strip(), strict=False)

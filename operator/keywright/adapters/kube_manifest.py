@@ -142,6 +142,7 @@ def read_secret(obj: Mapping[str, Any]) -> Held | Foreign:
         recorded is not None
         and texts is not None
         and plaintext is not None
+        and (record is None or plaintext.digest() == record.digest)
         and texts.stand_in(data, plaintext)
         and labels.get(MANAGED) == "true"
         and _contains(labels, recorded["labels"])
@@ -196,7 +197,7 @@ def _recorded(text: str | None) -> dict[str, Any] | None:
     """The layout annotation, if it has the shape that layout_text gives it."""
     try:
         recorded = json.loads(text or "")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(recorded, dict) or not all(isinstance(recorded.get(name), kind) for name, kind in _SHAPE):
         return None

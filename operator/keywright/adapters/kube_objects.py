@@ -38,6 +38,8 @@ KINDS: Final = {"ApiKey": "apikeys", "KeyIssuer": "keyissuers", "ClusterKeyIssue
 
 _PREFIX: Final = f"/apis/{GROUP}/{VERSION}"
 
+_LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+
 _LABELS_KEPT: Final = 60.0
 """Seconds that a namespace's labels are believed: the port's word."""
 
@@ -110,9 +112,7 @@ class KubeCluster:
             return gone is not None
         if not store.is_news(key, uid, version):
             return False
-        # managedFields are half of an object's size and of no use here; the watch's own object stays as it is.
-        kept = {name: value for name, value in metadata.items() if name != "managedFields"}
-        state = {"apiVersion": f"{GROUP}/{VERSION}", "kind": kind, **obj, "metadata": kept}
+        state = _kept(kind, obj)
         old = store.get(key)
         store.put(key, uid, version, state)
         if kind == "ApiKey":
@@ -136,14 +136,19 @@ class KubeCluster:
         return told
 
     async def _sync_kind(self, kind: str, resource: str, namespace: str | None) -> list[ResourceKey]:
+        told: list[ResourceKey] = []
+
+        def take(item: Object) -> ResourceKey:
+            if self.seen(kind, None, item):
+                told.append(_key_of(item))
+            return _key_of(item)
+
         try:
-            listing = await self._api.list(path_of(_PREFIX, resource, namespace))
+            listing = await self._api.walk(path_of(_PREFIX, resource, namespace), take)
         except NotFound as error:
             raise _not_installed() from error
         store = self._stores[kind]
-        keys = {_key_of(item): item for item in listing.items}
-        told = [key for key, item in keys.items() if self.seen(kind, None, item)]
-        for key in store.absent_from(keys, listing.version, namespace):
+        for key in store.absent_from(listing.items, listing.version, namespace):
             gone = store.discard(key, listing.version)
             if kind == "ApiKey":
                 self._index.replace(gone, None)
@@ -226,7 +231,7 @@ class KubeCluster:
         path = path_of(_PREFIX, KINDS[kind], metadata.get("namespace"), metadata["name"], sub)
         held = self._stores[kind].version(_key_of(seen))
         try:
-            return await self._api.request("PATCH", path, body=guarded, content_type=MERGE_PATCH)
+            return _kept(kind, await self._api.request("PATCH", path, body=guarded, content_type=MERGE_PATCH))
         except NotFound as error:
             if not error.named:
                 raise _not_installed() from error
@@ -248,18 +253,12 @@ class KubeCluster:
         except NotFound:
             return None
         encoded = (obj.get("data" if kind == "Secret" else "binaryData") or {}).get(ref.key)
-        try:
-            text = (
-                base64.b64decode(encoded, validate=True).decode()
-                if encoded is not None
-                else (obj.get("data") or {}).get(ref.key)
-            )
-        except (binascii.Error, UnicodeDecodeError):
-            # `from None`: a UnicodeDecodeError carries the bytes it could not read.
+        text = (obj.get("data") or {}).get(ref.key) if encoded is None else _decoded(encoded)
+        if encoded is not None and text is None:
             raise Rejected(
                 f"the data key {ref.key} of {kind} {at}/{ref.name} holds bytes that are no UTF-8 text: write the value as plain text",
                 reason="IssuerInvalid",
-            ) from None
+            )
         return SecretValue(text.strip()) if text and text.strip() else None
 
     async def namespace_labels(self, namespace: str) -> Mapping[str, str]:
@@ -293,9 +292,25 @@ class KubeCluster:
         await self._events.drain(seconds)
 
 
+def _kept(kind: str, obj: Mapping[str, Any]) -> Object:
+    """Less what is most of an object's size and of no use here; the watch's own object stays as it is."""
+    metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
+    if _LAST_APPLIED in (metadata.get("annotations") or {}):
+        metadata["annotations"] = {n: v for n, v in metadata["annotations"].items() if n != _LAST_APPLIED}
+    return {"apiVersion": f"{GROUP}/{VERSION}", "kind": kind, **obj, "metadata": metadata}
+
+
 def _key_of(obj: Mapping[str, Any]) -> ResourceKey:
     metadata = obj["metadata"]
     return ResourceKey(metadata.get("namespace") or "", metadata["name"])
+
+
+def _decoded(encoded: str) -> str | None:
+    """None: no text. Never an exception, since a UnicodeDecodeError carries the bytes that it could not read."""
+    try:
+        return base64.b64decode(encoded, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
 
 
 def _failed(task: asyncio.Task[Any]) -> bool:

@@ -46,6 +46,9 @@ MANAGED_SELECTOR: Final = f"{MANAGED}=true"
 _PLACEHOLDER: Final = "x" * 32
 """Stands for a plaintext in a rehearsal: as long as one."""
 
+_PAGE: Final = 100
+"""Secrets per page of a list: each may have 1 MiB, and anybody may put our label on theirs."""
+
 _DRY: Final = {"dryRun": "All"}
 
 
@@ -81,13 +84,17 @@ class SecretSink:
     async def sync(self) -> list[ResourceKey]:
         """List all managed Secrets; may be repeated. Returns the ApiKeys that this told something about."""
         told: list[ResourceKey] = []
+
+        def take(item: Mapping[str, Any]) -> ResourceKey:
+            if owner := self.seen(None, item):
+                told.append(owner)
+            return ResourceKey(item["metadata"]["namespace"], item["metadata"]["name"])
+
         for namespace in (None,) if self._namespaces is None else self._namespaces:
-            listing = await self._api.list(
-                path_of("/api/v1", "secrets", namespace), params={"labelSelector": MANAGED_SELECTOR}
+            listing = await self._api.walk(
+                path_of("/api/v1", "secrets", namespace), take, params={"labelSelector": MANAGED_SELECTOR}, page=_PAGE
             )
-            told += [owner for item in listing.items if (owner := self.seen(None, item))]
-            keys = [ResourceKey(i["metadata"]["namespace"], i["metadata"]["name"]) for i in listing.items]
-            for key in self._store.absent_from(keys, listing.version, namespace):
+            for key in self._store.absent_from(listing.items, listing.version, namespace):
                 gone = self._store.discard(key, listing.version)
                 told += [gone.present.owner] if gone else []
         return told

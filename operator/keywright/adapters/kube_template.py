@@ -14,13 +14,20 @@ from keywright.errors import Rejected
 from keywright.keys import SecretValue, end_of_day
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from keywright.keys import KeyRecord
 
 __all__ = ["VARIABLES", "Texts"]
 
 VARIABLES: Final = ("api_key", "key_id", "expires_at", "workspace")
+
+_LIMIT: Final = 1024 * 1024
+"""Bytes of all data of a Secret, by Kubernetes' own rule. Counted here before a text is put together: a template of a few
+KiB can stand for gigabytes, and whoever may edit a Secret chooses what its annotations say."""
+
+_LONGEST: Final = 1024
+"""Characters of a plaintext; the issuer's adapter takes half of that."""
 
 _TOKEN: Final = re.compile(r"\$\$|\$\{([^{}]*)\}")
 
@@ -34,7 +41,10 @@ class Texts:
     __slots__ = ("_pieces",)
 
     def __init__(self, key: str, template: Mapping[str, str] | None, record: KeyRecord | None) -> None:
-        """Raises Rejected(InvalidSpec) for a variable that does not exist, or needs a record where none is given."""
+        """Raises Rejected(InvalidSpec) for a variable that does not exist, or needs a record where none is given.
+
+        Raises Rejected(TargetRefused) where a text alone would be larger than a Secret.
+        """
         values = _values(record)
         texts = template or {key: "${api_key}"}
         self._pieces = {name: _pieces(name, text, values) for name, text in texts.items()}
@@ -45,8 +55,10 @@ class Texts:
         return tuple(self._pieces)
 
     def render(self, plaintext: SecretValue) -> dict[str, bytes]:
-        """The data, to be encoded and sent at once."""
+        """The data, to be encoded and sent at once; Rejected(TargetRefused) where a Secret cannot hold it."""
         value = plaintext.reveal()
+        if sum(_length(pieces, value) for pieces in self._pieces.values()) > _LIMIT:
+            raise _too_large("the template")
         return {name: value.join(pieces).encode() for name, pieces in self._pieces.items()}
 
     def recover(self, data: Mapping[str, bytes], digest: str | None) -> SecretValue | None:
@@ -60,7 +72,12 @@ class Texts:
 
     def stand_in(self, data: Mapping[str, bytes], plaintext: SecretValue) -> bool:
         """Whether `data` holds exactly these texts with this plaintext; other data keys do not count."""
-        return all(data.get(name) == text for name, text in self.render(plaintext).items())
+        value = plaintext.reveal()
+        for name, pieces in self._pieces.items():
+            text = _text(data.get(name))
+            if text is None or len(text) != _length(pieces, value) or text != value.join(pieces):
+                return False
+        return True
 
     def _candidates(self, data: Mapping[str, bytes]) -> Iterator[str]:
         """Every place takes the same plaintext, so a text's length says how long that is: nothing is guessed."""
@@ -70,12 +87,23 @@ class Texts:
             if not places or text is None:
                 continue
             length, rest = divmod(len(text) - sum(map(len, pieces)), places)
-            if length <= 0 or rest:
+            if not 0 < length <= _LONGEST or rest:
                 continue
             start = len(pieces[0])
             candidate = text[start : start + length]
             if candidate.join(pieces) == text:
                 yield candidate
+
+
+def _length(pieces: Sequence[str], value: str) -> int:
+    return sum(map(len, pieces)) + (len(pieces) - 1) * len(value)
+
+
+def _too_large(what: str) -> Rejected:
+    return Rejected(
+        f"spec.target.secret.template: {what} becomes larger than the 1 MiB that a Secret holds: shorten it",
+        reason="TargetRefused",
+    )
 
 
 def _text(data: bytes | None) -> str | None:
@@ -97,7 +125,7 @@ def _values(record: KeyRecord | None) -> dict[str, str]:
 
 def _pieces(name: str, text: str, values: Mapping[str, str]) -> list[str]:
     pieces = [""]
-    end = 0
+    end = size = 0
     for token in _TOKEN.finditer(text):
         pieces[-1] += text[end : token.start()]
         end = token.end()
@@ -107,6 +135,9 @@ def _pieces(name: str, text: str, values: Mapping[str, str]) -> list[str]:
         elif variable == "api_key":
             pieces.append("")
         elif variable in values:
+            size += len(values[variable])
+            if size > _LIMIT:
+                raise _too_large(name)
             pieces[-1] += values[variable]
         else:
             known = ", ".join(f"${{{v}}}" for v in VARIABLES)

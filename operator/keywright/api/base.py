@@ -168,13 +168,22 @@ def _aware(value: datetime) -> datetime:
     if value.tzinfo is None:
         msg = "a time needs its zone"
         raise ValueError(msg)
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:  # the first and last hours that the calendar has, seen from elsewhere
+        msg = "a time must lie between the years 1 and 9999 in UTC"
+        raise ValueError(msg) from None
+
+
+def _in_utc(value: datetime) -> str:
+    # isoformat: strftime's %Y does not fill up years below 1000, and reading them back fails.
+    return value.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 Timestamp = Annotated[
     datetime,
     AfterValidator(_aware),
-    PlainSerializer(lambda t: t.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), return_type=str, when_used="json"),
+    PlainSerializer(_in_utc, return_type=str, when_used="json"),
 ]
 """RFC 3339 in UTC, whole seconds when written, as Kubernetes writes its own times."""
 

@@ -6,6 +6,7 @@ outside the folder is written (but the cache of binaries), above all no kubeconf
 
 from __future__ import annotations
 
+import errno
 import secrets
 import signal
 from contextlib import ExitStack, contextmanager
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from keywright.devcluster.binaries import Binaries
 from keywright.devcluster.build import provide
 from keywright.devcluster.components import APISERVER, CONTROLLER_MANAGER, ETCD, VAULT_SERVER
-from keywright.devcluster.launch import Launcher, is_running, port_taken
+from keywright.devcluster.launch import Launcher, disk_full, is_running, port_taken
 from keywright.devcluster.layout import Layout, State
 from keywright.devcluster.locks import exclusive
 from keywright.devcluster.loopback import free_port, is_free
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["Cluster"]
 
 _GRACE = 8.0  # seconds; a quiet apiserver takes 2
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_NOT_OURS = {errno.EACCES, errno.EPERM, errno.EROFS}
 _CORE = (ETCD, APISERVER, CONTROLLER_MANAGER)
 
 
@@ -70,13 +73,15 @@ class Cluster:
             state = _wanted(remembered, audit=audit, port=port, apiserver_flags=tuple(apiserver_flags))
             vault = with_vault or state.vault_port is not None
             components = (*_CORE, VAULT_SERVER) if vault else _CORE
-            if all(is_running(state, component) for component in components):
-                Launcher(layout, state, Binaries(()), report).check()
+            if all(is_running(state, component) for component in components) and Launcher(
+                layout, state, Binaries(()), report
+            ).still_works(components):
                 report(Note(f"The cluster in {layout.directory} is already up."))
                 return cls(layout, _kept(undo, state))
             binaries = provide((*CONTROL_PLANE, *VAULT) if vault else CONTROL_PLANE, progress=report)
             launcher = Launcher(layout, state, binaries, report)
-            undo.callback(lambda: stop(launcher.started, grace=_GRACE))
+            # New data goes with the folder: killing is enough, and an apiserver that waits for etcd heeds nothing else.
+            undo.callback(lambda: stop(launcher.started, grace=0 if remembered is None else _GRACE))
             launcher.write_files()
             launcher.start_control_plane(fixed_port=port is not None)
             if vault and not is_running(state, VAULT_SERVER):
@@ -214,8 +219,18 @@ def _alone(layout: Layout, report: Report) -> Iterator[None]:
             Note(f"Another command (process {holder or 'unknown'}) is at work in {layout.directory}: waiting for it.")
         )
 
-    with exclusive(layout.lock, waiting=waiting):
-        yield
+    try:
+        with exclusive(layout.lock, waiting=waiting):
+            yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise disk_full(layout.directory) from error
+        if error.errno in _NOT_OURS:
+            raise Terminal(
+                f"The directory {layout.directory} cannot be written: choose another one ({error.strerror}).",
+                reason="DirectoryInUse",
+            ) from error
+        raise
 
 
 def _wanted(remembered: State | None, *, audit: bool, port: int | None, apiserver_flags: tuple[str, ...]) -> State:

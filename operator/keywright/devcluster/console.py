@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
+from rich.table import Column
 
 from keywright.devcluster.progress import Building, Note, Progress, Report
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["shown"]
 
+_STEP = 38  # characters: "(3/3) kube-controller-manager v1.37.12"
+_SHORTEST_STEP = 12
+_BAR = 14
+_TIMES = 24  # "10:00, about 10 min left"
+_LATEST = 20
 _PLAIN_EVERY = 30.0  # seconds between two lines of a step
 
 
@@ -60,14 +66,17 @@ class _Bar:
     """One bar for all steps, which appears with the first of them."""
 
     def __init__(self, console: Console) -> None:
+        # Widths are given: rich would take the room for the longest text from the bar, until none is left of it.
+        step = max(_SHORTEST_STEP, min(_STEP, console.width - _BAR - _TIMES - 3))
         self._bars = Bars(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            TextColumn("{task.fields[times]}"),
-            TextColumn("[dim]{task.fields[latest]}"),
+            TextColumn("{task.description}", table_column=Column(width=step, no_wrap=True)),
+            BarColumn(bar_width=None, table_column=Column(width=_BAR)),
+            TextColumn("{task.fields[times]}", table_column=Column(width=_TIMES, no_wrap=True)),
+            TextColumn("[dim]{task.fields[latest]}", table_column=Column(no_wrap=True)),
             console=console,
             transient=True,
         )
+        self._room = max(0, console.width - _STEP - _BAR - _TIMES - 3 - 1)
         self._task: TaskID | None = None
 
     def __enter__(self) -> Report:
@@ -89,7 +98,7 @@ class _Bar:
                     completed=progress.fraction,
                     description=_step(progress),
                     times=f"{_clock(progress.elapsed)}, about {_about(progress.remaining)} left",
-                    latest=_short(progress.latest),
+                    latest=_short(progress.latest, self._room),
                 )
                 if progress.finished:
                     self._bars.console.print(
@@ -113,5 +122,9 @@ def _about(seconds: float) -> str:
     return f"{round(seconds / 60)} min"
 
 
-def _short(text: str) -> str:
-    return text.replace("[", "(")[:60]
+def _short(text: str, room: int) -> str:
+    """Nothing where there is hardly room; the end of a package's name says more than its beginning."""
+    text = text.replace("[", "(")
+    if room < _LATEST:
+        return ""
+    return text if len(text) <= room else f"…{text[len(text) - room + 1 :]}"

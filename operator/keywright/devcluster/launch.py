@@ -31,10 +31,11 @@ from keywright.errors import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from keywright.devcluster.binaries import Binaries
 
-__all__ = ["Launcher", "is_running", "port_taken"]
+__all__ = ["Launcher", "disk_full", "is_running", "port_taken"]
 
 _POLL = 0.03  # seconds
 _DEADLINE = 60.0  # seconds for one component; a busy CI machine takes ten times as long as a quiet one
@@ -43,6 +44,8 @@ _LAST_LINES = 10
 _PORT_TRIES = 3
 _OK = 200
 _ADDRESS_IN_USE = re.compile(r"address already in use")
+_NO_SPACE = re.compile(r"no space left on device|disk quota exceeded")
+_STACK_BEGINS = re.compile(r"goroutine \d+.* \[")  # Go's dump of a crash: pages that say less than the line before
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n", re.DOTALL)
 
 
@@ -50,10 +53,21 @@ class _PortLostError(Exception):
     """Somebody took the port between our look and the component's."""
 
 
+class _EndedSinceError(Exception):
+    """A component that was found running, and so was not started, has ended since."""
+
+
 def port_taken(port: int) -> Terminal:
     """The port that was asked for is not free."""
     return Terminal(
         f"Port {port} on 127.0.0.1 is taken: end what listens there, or choose another port.", reason="PortTaken"
+    )
+
+
+def disk_full(directory: Path) -> Terminal:
+    """There is no room for the cluster's files."""
+    return Terminal(
+        f"The disk is full at {directory}: free about 300 MB there, or choose another directory.", reason="DiskFull"
     )
 
 
@@ -87,8 +101,17 @@ class Launcher:
     def start_control_plane(self, *, fixed_port: bool) -> None:
         """Whatever of etcd, kube-apiserver and kube-controller-manager does not run; returns when all work.
 
-        etcd and the apiserver start together: the apiserver tries until etcd is there.
+        etcd and the apiserver start together: the apiserver tries until etcd is there. One that was still ending when it
+        was looked for, as after a kill -9 of all, is started as well.
         """
+        while True:
+            try:
+                self._start_missing(fixed_port=fixed_port)
+            except _EndedSinceError:
+                continue
+            return
+
+    def _start_missing(self, *, fixed_port: bool) -> None:
         if not is_running(self.state, ETCD):
             self._start(ETCD)
         self.start_apiserver(fixed_port=fixed_port)
@@ -115,10 +138,15 @@ class Launcher:
             return
         raise port_taken(self.state.port)
 
-    def check(self) -> None:
-        """A cluster that runs already has to work as well; Terminal where it does not for some seconds."""
+    def still_works(self, components: tuple[str, ...]) -> bool:
+        """Whether a cluster whose components all run works as well; False where one ends meanwhile.
+
+        Terminal where they run for some seconds and it does not.
+        """
         deadline = time.monotonic() + _PATIENCE
         while not self._found("/readyz"):
+            if not all(is_running(self.state, component) for component in components):
+                return False
             if time.monotonic() > deadline:
                 raise Terminal(
                     f"The cluster in {self.layout.directory} runs, but is not ready: look into {self.layout.logs}, or "
@@ -126,6 +154,7 @@ class Launcher:
                     reason="NotReady",
                 )
             time.sleep(_POLL)
+        return all(is_running(self.state, component) for component in components)
 
     def start_vault(self) -> None:
         """Vault, unsealed, with the kubernetes auth method pointing here."""
@@ -217,9 +246,13 @@ class Launcher:
             time.sleep(_POLL)
 
     def _ended(self, component: str) -> Exception:
+        if self.state.processes.get(component) not in self.started:
+            return _EndedSinceError()
         words = self._last_words(component)
         if _ADDRESS_IN_USE.search(words):
             return _PortLostError()
+        if _NO_SPACE.search(words):
+            return disk_full(self.layout.directory)
         binary = self._binaries[component]
         return Terminal(
             f"{component} (from {binary.source}: {binary.path}) ended while starting; its log ends with:\n{words}",
@@ -230,4 +263,6 @@ class Launcher:
         with self.layout.log(component).open("rb") as log:
             log.seek(self._logged.get(component, 0))
             lines = log.read().decode("utf-8", "replace").splitlines()
-        return "\n".join(f"  {line[:400]}" for line in lines[-_LAST_LINES:]) or "  (nothing)"
+        stack = next((number for number, line in enumerate(lines) if _STACK_BEGINS.match(line)), len(lines))
+        said = [line for line in lines[:stack] if line.strip()]
+        return "\n".join(f"  {line[:400]}" for line in said[-_LAST_LINES:]) or "  (nothing)"

@@ -6,6 +6,7 @@ later never ends somebody else's.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import subprocess
@@ -27,6 +28,13 @@ _UMASK = 0o077  # sockets and files of the control plane are its owner's alone
 
 # Children of this very process: they have to be reaped, or they stay as zombies for as long as it runs.
 _children: dict[int, subprocess.Popen[bytes]] = {}
+
+
+@atexit.register
+def _let_go() -> None:
+    """They outlive this process on purpose: Python would warn of each as forgotten."""
+    for child in _children.values():
+        child.returncode = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ __all__ = ["Toolchain", "disk_full", "explain_failure", "find_toolchain"]
 _INSTEAD = "or set KUBEBUILDER_ASSETS to a directory that has the binaries"
 _DEADLINE = 30  # seconds for go's own questions, which need no network
 _LAST_LINES = 8
+_CAUSE_LIMIT = 160  # characters: enough for the host that was asked and what became of it
 
 _NO_NETWORK = re.compile(
     r"dial tcp|lookup \S+.*(no such host|server misbehaving|i/o timeout)|proxyconnect|no such host|"
@@ -137,5 +138,11 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _cause(line: str) -> str:
-    """The tail of a chain of errors, where the cause stands."""
-    return line.strip()[-160:].strip()
+    """The tail of a chain of errors, where the cause stands; whole links of it, as far as they fit."""
+    cause = ""
+    for link in reversed(line.strip().split(": ")):
+        longer = f"{link}: {cause}" if cause else link
+        if cause and len(longer) > _CAUSE_LIMIT:
+            break
+        cause = longer
+    return cause[-_CAUSE_LIMIT:]

@@ -66,7 +66,7 @@ def settings() -> kopf.OperatorSettings:
     wanted.watching.server_timeout = 600
     wanted.watching.client_timeout = 660
     wanted.watching.connect_timeout = 10
-    wanted.watching.chunk_size = 500
+    wanted.watching.chunk_size = 100  # a Secret may have 1 MiB
     wanted.watching.inactivity_timeout = 70
     wanted.watching.label_selectors["secrets"] = "keywright.dev/managed=true"
     wanted.networking.request_timeout = 30
@@ -78,9 +78,16 @@ def registry_for(operator: Operator, login: Login) -> kopf.OperatorRegistry:
     """All handlers, in a registry of their own."""
     registry = kopf.OperatorRegistry()
 
+    refused: str | None = None
+
     @kopf.on.login(registry=registry)
     async def log_in(**_: Any) -> kopf.ConnectionInfo:
-        return await _connection(login)
+        # kopf asks again after a 401: the same token again would end its watches for good.
+        nonlocal refused
+        if refused is not None:
+            await login.renew(refused, asyncio.get_running_loop().time())
+        refused = await login.authorization(asyncio.get_running_loop().time())
+        return _connection(login, refused)
 
     @kopf.on.event(GROUP, VERSION, "apikeys", registry=registry)
     async def api_key(event: Any, **_: Any) -> None:
@@ -103,18 +110,16 @@ def registry_for(operator: Operator, login: Login) -> kopf.OperatorRegistry:
     return registry
 
 
-async def _connection(login: Login) -> kopf.ConnectionInfo:
+def _connection(login: Login, authorization: str | None) -> kopf.ConnectionInfo:
     """The connection for kopf, by the same configuration as ours."""
     configuration = login.configuration
-    scheme, token = None, None
-    if header := await login.authorization(asyncio.get_running_loop().time()):
-        scheme, _, token = header.partition(" ")
+    scheme, _, token = (authorization or "").partition(" ")
     return kopf.ConnectionInfo(
         server=login.server,
         ca_path=configuration.ssl_ca_cert,
         insecure=not configuration.verify_ssl,
-        scheme=scheme,
-        token=token,
+        scheme=scheme or None,
+        token=token or None,
         certificate_path=configuration.cert_file,
         private_key_path=configuration.key_file,
         proxy_url=login.proxy,

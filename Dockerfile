@@ -1,0 +1,18 @@
+# The operator's image: docker build -t keywright:0.1.0 .
+FROM python:3.11-slim AS build
+WORKDIR /src
+COPY requirements.lock pyproject.toml README.md LICENSE ./
+COPY operator operator
+COPY crds crds
+COPY manifests manifests
+COPY examples examples
+RUN python -m venv /keywright \
+ && /keywright/bin/pip install --no-cache-dir --require-hashes -r requirements.lock \
+ && /keywright/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
+
+FROM python:3.11-slim
+COPY --from=build /keywright /keywright
+USER 65532:65532
+# Times are written in UTC, whatever the node's zone is.
+ENV TZ=UTC PYTHONUNBUFFERED=1
+ENTRYPOINT ["/keywright/bin/keywright"]

@@ -1,0 +1,124 @@
+"""The Kubernetes adapters keep the ports' laws on the real apiserver, under the operator's own rights."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.adapters.kube_builders import an_api_key
+from tests.adapters.kube_wire import connected
+from tests.ports.cluster_contract import ClusterContract
+from tests.ports.sink_contract import SinkContract
+
+from keywright.adapters.kube_objects import KubeCluster
+from keywright.adapters.kube_secret import SecretSink
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.conftest import Plane
+
+    from keywright.ports.cluster import Object
+
+pytestmark = pytest.mark.plane
+
+RESOURCES = {"ApiKey": "apikeys", "KeyIssuer": "keyissuers"}
+
+
+@dataclass
+class RealCluster:
+    """A KubeCluster, and the admin as somebody else."""
+
+    port: KubeCluster
+    plane: Plane
+    namespace: str
+
+    async def create(self, kind: str, name: str, spec: Mapping[str, Any]) -> Object:
+        """Seen at once, as a watch would."""
+        body = {"apiVersion": "keywright.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+        made = self.plane.call("POST", self._at(kind), body)
+        self.port.seen(kind, "ADDED", made)
+        return made
+
+    async def annotate(self, seen: Object, name: str, value: str) -> None:
+        """Not seen."""
+        at = f"{self._at(seen['kind'])}/{seen['metadata']['name']}"
+        patch = {"metadata": {"annotations": {name: value}}}
+        self.plane.call("PATCH", at, patch, content_type="application/merge-patch+json")
+
+    async def delete(self, seen: Object) -> Object | None:
+        """Seen at once: as modified while a finalizer holds it, else as deleted."""
+        at = f"{self._at(seen['kind'])}/{seen['metadata']['name']}"
+        left = self.plane.call("DELETE", at)
+        if left["kind"] == "Status":
+            gone = {**seen["metadata"], "resourceVersion": str(int(seen["metadata"]["resourceVersion"]) + 1)}
+            self.port.seen(seen["kind"], "DELETED", {**seen, "metadata": gone})
+            return None
+        self.port.seen(seen["kind"], "MODIFIED", left)
+        return left
+
+    async def create_secret(self, name: str, data: Mapping[str, str]) -> None:
+        """Somebody's."""
+        body = {"metadata": {"name": name}, "stringData": dict(data)}
+        self.plane.call("POST", f"/api/v1/namespaces/{self.namespace}/secrets", body)
+
+    def _at(self, kind: str) -> str:
+        return f"/apis/keywright.dev/v1alpha1/namespaces/{self.namespace}/{RESOURCES[kind]}"
+
+
+class TestKubeCluster(ClusterContract):
+    """On the apiserver."""
+
+    @pytest.fixture
+    async def place(self, plane: Plane, namespace: str, tmp_path):
+        """A new namespace for each law."""
+        async with await connected(plane, tmp_path) as api:
+            yield RealCluster(KubeCluster(api, lambda: datetime.now(UTC)), plane, namespace)
+
+
+@dataclass
+class RealSink:
+    """A SecretSink, and the admin as somebody else."""
+
+    port: SecretSink
+    plane: Plane
+    namespace: str
+    owner: str
+    owner_uid: str
+
+    async def make_foreign(self, name: str) -> None:
+        """Not seen."""
+        self.plane.call("POST", self._at(), {"metadata": {"name": name}, "stringData": {"api-key": "theirs"}})
+
+    async def spoil(self, name: str, key: str) -> None:
+        """Not seen."""
+        self.plane.call(
+            "PATCH", self._at(name), {"stringData": {key: "spoilt"}}, content_type="application/merge-patch+json"
+        )
+
+    async def remove(self, name: str) -> None:
+        """Not seen."""
+        self.plane.call("DELETE", self._at(name))
+
+    async def texts(self, name: str) -> Mapping[str, str]:
+        """As the admin reads them."""
+        data = self.plane.call("GET", self._at(name)).get("data", {})
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+    def _at(self, name: str = "") -> str:
+        return f"/api/v1/namespaces/{self.namespace}/secrets" + (f"/{name}" if name else "")
+
+
+class TestSecretSink(SinkContract):
+    """On the apiserver."""
+
+    @pytest.fixture
+    async def place(self, plane: Plane, namespace: str, tmp_path):
+        """A new namespace for each law, with the ApiKey that owns what is delivered."""
+        at = f"/apis/keywright.dev/v1alpha1/namespaces/{namespace}/apikeys"
+        owner = plane.call("POST", at, an_api_key(namespace))["metadata"]
+        async with await connected(plane, tmp_path) as api:
+            yield RealSink(SecretSink(api), plane, namespace, owner["name"], owner["uid"])

@@ -1,0 +1,57 @@
+"""ApiKeys found by their Secret, their issuer and their uid, whatever changed and in which order."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.adapters.kube_builders import an_api_key, stored
+
+from keywright.adapters.kube_index import ApiKeyIndex
+from keywright.keys import ResourceKey
+
+KEYS = st.sampled_from([("a", "one"), ("a", "two"), ("b", "one")])
+KINDS = st.sampled_from(["KeyIssuer", "ClusterKeyIssuer"])
+CHANGES = st.lists(
+    st.tuples(KEYS, st.one_of(st.none(), st.tuples(st.sampled_from("st"), KINDS, st.sampled_from("ij")))), max_size=12
+)
+
+
+@given(CHANGES)
+@settings(max_examples=60, deadline=None)
+def test_the_index_is_what_a_search_would_find(changes):
+    """After any edits and deletions every question is answered as by looking at all that is there."""
+    index = ApiKeyIndex()
+    there = {}
+    for number, ((namespace, name), change) in enumerate(changes):
+        before = there.pop((namespace, name), None)
+        after = None
+        if change:
+            secret, kind, issuer = change
+            after = stored(an_api_key(namespace, name, target=secret, issuer=(kind, issuer)), uid=f"{number:08}-x")
+            there[namespace, name] = after
+        index.replace(before, after)
+    found = {key: obj["spec"] for key, obj in there.items()}
+    for namespace in "ab":
+        for secret in "st":
+            expected = {k for k, s in found.items() if k[0] == namespace and s["target"]["secret"]["name"] == secret}
+            assert {(k.namespace, k.name) for k in index.of_secret(namespace, secret)} == expected
+        for issuer in "ij":
+            for kind, scope in (("KeyIssuer", namespace), ("ClusterKeyIssuer", None)):
+                ref = {"kind": kind, "name": issuer}
+                users = {k for k, s in found.items() if s["issuerRef"] == ref and scope in (None, k[0])}
+                assert {(k.namespace, k.name) for k in index.of_issuer(kind, scope, issuer)} == users
+                assert index.count(kind, scope, issuer, namespace) == len([k for k in users if k[0] == namespace])
+    for (namespace, name), obj in there.items():
+        assert index.of_uid8(obj["metadata"]["uid"][:8]) == [ResourceKey(namespace, name)]
+    if not there:
+        assert not any(vars(index).values()), "nothing is kept of what is gone"
+
+
+def test_an_object_without_its_fields_is_no_error():
+    """One that is older than the CRD's rules may lack a spec, and is known by its uid alone."""
+    index = ApiKeyIndex()
+    bare = stored({"metadata": {"namespace": "a", "name": "bare"}})
+    index.replace(None, bare)
+    assert index.of_uid8(bare["metadata"]["uid"][:8]) == [ResourceKey("a", "bare")]
+    index.replace(bare, None)
+    assert not any(vars(index).values())
