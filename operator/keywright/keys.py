@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Final, NewType, NoReturn
 
+from pydantic import BaseModel, ConfigDict
+
 from keywright.api.apikey import Handled, KeyIssuerIdentity
 
 if TYPE_CHECKING:
@@ -45,7 +47,10 @@ NAME_LIMIT: Final = 255
 LABEL_LIMIT: Final = 220
 """The longest label: NAME_LIMIT less the longest tag, ` [kw/` + 8 + `/` + 8 + `/` + 8 + `]` = 32, rounded down."""
 
-_TAG: Final = re.compile(r" ?\[kw/(?P<cluster>[a-z0-9-]{1,8})/(?P<uid8>[0-9a-f-]{8})/(?P<attempt>[a-z0-9]{8})\]$")
+_MOST_REVISIONS: Final = 1 << 31
+"""A counter that a status can hold: whoever edits it further does not stop the status from being written."""
+
+_TAG: Final = re.compile(r" ?\[kw/(?P<cluster>[a-z0-9-]{1,8})/(?P<uid8>[0-9a-f-]{8})/(?P<attempt>[a-z0-9]{8})\]\Z")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -223,11 +228,11 @@ class KeyRecord:
         try:
             kind, name, uid = flat["issuer"].split("/")
             namespace, owner = flat["apikey"].split("/")
-            asked = json.loads(flat["issued-as"])
+            asked = _Asked.model_validate_json(flat["issued-as"])
             return cls(
                 key_id=KeyId(flat["key-id"]),
                 attempt=AttemptId(flat["attempt"]),
-                revision=int(flat["revision"]),
+                revision=_revision(flat["revision"]),
                 cluster=flat["cluster"],
                 owner=ResourceKey(namespace, owner),
                 owner_uid=flat["apikey-uid"],
@@ -237,11 +242,29 @@ class KeyRecord:
                 issued_at=datetime.fromisoformat(flat["issued-at"]).astimezone(UTC),
                 expires_on=date.fromisoformat(flat["expires-on"]) if "expires-on" in flat else None,
                 workspace_id=flat["workspace-id"],
-                workspace_name=asked["name"],
-                workspace=asked["workspace"],
-                label=asked["label"],
-                expiry=asked["expiry"],
+                workspace_name=asked.name,
+                workspace=asked.workspace,
+                label=asked.label,
+                expiry=asked.expiry,
                 handled=Handled(rotate=flat.get("handled-rotate"), compromised=flat.get("handled-compromised")),
             )
-        except (KeyError, ValueError, TypeError):
+        except (KeyError, ValueError, TypeError, OverflowError):
             return None
+
+
+class _Asked(BaseModel):
+    """`issued-as`, which anybody with a right to the target may have edited."""
+
+    model_config = ConfigDict(strict=True)
+
+    workspace: str
+    label: str
+    expiry: str | None
+    name: str | None
+
+
+def _revision(text: str) -> int:
+    revision = int(text)
+    if not 0 <= revision < _MOST_REVISIONS:
+        raise ValueError("no counter of ours")
+    return revision

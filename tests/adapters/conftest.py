@@ -15,6 +15,7 @@ from keywright.adapters.mistral import mistral_factory
 from keywright.api.keyissuer import KeyIssuerSpec
 from keywright.keys import SecretValue
 
+
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch):
     """Loopback is reached directly, whatever the machine's own settings are, and no time goes into the system's CAs."""

@@ -26,7 +26,10 @@ __all__ = ["GrantRequest", "granted_workspaces", "needs_namespace_labels", "refu
 
 @dataclass(frozen=True, slots=True)
 class GrantRequest:
-    """What one ApiKey asks. `last_day` is the day its key would end if issued `today`, None for never."""
+    """What one ApiKey asks. `last_day` is the day its key would end if issued `today`, None for never.
+
+    `keys_in_namespace` counts its namespace's ApiKeys at this issuer up to this one, by age.
+    """
 
     issuer: str
     cluster_scoped: bool
@@ -88,8 +91,8 @@ def _problem(grant: Grant, request: GrantRequest) -> str | None:
         return f"the grant allows a validity of at most {grant.max_validity}; shorten spec.expiry"
     if grant.max_keys is not None and request.keys_in_namespace > grant.max_keys:
         return (
-            f"the grant allows namespace {request.namespace} at most {grant.max_keys} ApiKeys, and it has "
-            f"{request.keys_in_namespace}; delete some"
+            f"the grant allows namespace {request.namespace} at most {grant.max_keys} ApiKeys, and by age this is number "
+            f"{request.keys_in_namespace}; delete older ones, or ask for a higher maxKeys"
         )
     return None
 

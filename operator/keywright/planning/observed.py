@@ -27,6 +27,7 @@ __all__ = [
     "Observed",
     "Present",
     "Refusal",
+    "Rewriting",
     "Subject",
     "TargetLayout",
     "TargetState",
@@ -120,7 +121,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class IssuerFacts:
-    """A usable issuer, seen with one ApiKey's eyes. `namespace_labels` is None where no grant needs them."""
+    """A usable issuer, seen with one ApiKey's eyes. `namespace_labels` is None where no grant needs them.
+
+    `keys_in_namespace`: its namespace's ApiKeys at this issuer, up to this one by age.
+    """
 
     identity: KeyIssuerIdentity
     spec: KeyIssuerSpec
@@ -148,6 +152,14 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Rewriting:
+    """A target was laid out anew, so that its layout had this digest."""
+
+    layout_digest: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """The world as one pass of the reconciler knows it. None everywhere means: not looked at (yet)."""
 
@@ -162,16 +174,21 @@ class Observed:
     owner_exists: bool = True
     """Whether the ApiKey that the target's record names (by uid) is still there."""
     issuer: IssuerFacts | Refusal | None = None
-    target: TargetState | None = None
-    target_fresh: bool = False
+    targets: Mapping[str, TargetState] = field(default_factory=dict)
+    """What stands where, by the Secret's name."""
+    fresh: frozenset[str] = field(default_factory=frozenset)
+    """The targets that this pass has read or written itself, by name."""
     rehearsal: Refusal | bool | None = None
-    """True: a write would be accepted."""
+    """Whether a write to the spec's target would be accepted."""
     listing: tuple[ListedKey, ...] | Refusal | None = None
-    listing_fresh: bool = False
+    searched: frozenset[tuple[str, str]] = field(default_factory=frozenset)
+    """What this pass has listed itself: the issuer's uid and the part of a name that was looked for. Empty: an older listing."""
     key_gone: bool = False
     """The inventory missed the current key twice in a row."""
     fresh_attempt: AttemptId | None = None
     """The attempt that this pass wrote down and has not posted yet."""
+    delivered: AttemptId | None = None
+    """The attempt whose key this pass has delivered, with the issuer's answer in hand."""
     failure: Failure | None = None
     revoked: frozenset[KeyId] = field(default_factory=frozenset)
     """Keys that this pass has revoked."""
@@ -179,3 +196,5 @@ class Observed:
     """Keys that this pass could not revoke, and why."""
     cleaned: frozenset[str] = field(default_factory=frozenset)
     """Targets, by name, that this pass has cleaned."""
+    rewritten: Rewriting | None = None
+    """The last time that a target was laid out anew without a new key, as far as this process remembers."""

@@ -35,6 +35,7 @@ __all__ = [
     "closed",
     "dropped",
     "intended",
+    "paused",
     "reported",
     "settled",
     "steady",
@@ -74,10 +75,12 @@ def intended(s: Situation, attempt: Attempt, reason: Reason, message: str) -> Ap
     if (ready := s.status.condition("Ready")) is None or ready.status != "True":
         sayings.insert(0, Saying("Ready", "False", Reason.ISSUING, "A key is being issued."))
     else:
-        sayings.insert(0, Saying("Ready", "True", Reason(ready.reason), ready.message))
+        sayings.insert(0, Saying("Ready", "True", Reason.of(ready.reason, Reason.ISSUED), ready.message))
+    going_to = s.status.target if s.status.key_id else _target(s)
     return s.status.model_copy(
         update={
             "attempt": attempt,
+            "target": going_to,
             "next_attempt_at": None,
             "next": NextStep(action="Issue", reason=message),
             "conditions": _conditions(s, sayings),
@@ -86,34 +89,39 @@ def intended(s: Situation, attempt: Attempt, reason: Reason, message: str) -> Ap
 
 
 def settled(s: Situation, record: KeyRecord, *, adopted: bool) -> ApiKeyStatus:
-    """The key of this record is the current one; the one before lives on for the overlap."""
+    """The key of this record is the current one; the one before lives on for the overlap.
+
+    Trigger values that are there at the first settle count as answered; later on, those that the delivery was made for.
+    """
     status, now = s.status, s.now
     attempt = status.attempt
     answered = attempt is not None and attempt.id == record.attempt
-    reason = Reason(attempt.reason) if attempt and answered else Reason.ADOPTED
-    at_once = reason in (Reason.COMPROMISED, Reason.KEY_GONE)
+    reason = Reason.of(attempt.reason, Reason.NOT_ISSUED) if attempt and answered else Reason.ADOPTED
+    subject, before = s.observed.subject, status.handled or Handled()
+    if status.key_id is None:
+        handled = Handled(rotate=subject.rotate, compromised=subject.compromised)
+    else:
+        handled = Handled(
+            rotate=before.rotate if record.handled.rotate is None else record.handled.rotate,
+            compromised=before.compromised if record.handled.compromised is None else record.handled.compromised,
+        )
+    leaked = status.key_id is not None and handled.compromised != before.compromised
+    at_once = leaked or reason is Reason.KEY_GONE
     previous = [p for p in status.previous if p.key_id != record.key_id]
     if status.key_id and status.key_id != record.key_id and status.issuer:
         revoke_at = now if at_once else now + schedule.overlap_of(s.spec)
         if status.expires_at:
             revoke_at = min(revoke_at, max(now, status.expires_at))
-        moved = status.target.name if s.moved and status.target else None
+        moved = s.home if s.moved else None
         previous.append(PreviousKey(key_id=status.key_id, issuer=status.issuer, revoke_at=revoke_at, target=moved))
-    if reason is Reason.COMPROMISED:
+    if leaked:
         previous = [p.model_copy(update={"revoke_at": now}) for p in previous]
     for i in range(len(previous) - MOST_PREVIOUS):
         previous[i] = previous[i].model_copy(update={"revoke_at": now})
     closed_attempts = [c for c in status.closed_attempts if c.id != record.attempt]
     if attempt and not answered:
         closed_attempts.append(_closed_entry(s, attempt, "unseen"))
-    subject = s.observed.subject
-    handled = (
-        attempt.handled
-        if attempt and answered and attempt.handled
-        else Handled(rotate=subject.rotate, compromised=subject.compromised)
-    )
     recent = status.recent_issuances if adopted else [*status.recent_issuances, Issuance(at=now, reason=reason)]
-    layout = s.layout
     issued_at = record.issued_at
     after = status.model_copy(
         update={
@@ -134,9 +142,7 @@ def settled(s: Situation, record: KeyRecord, *, adopted: bool) -> ApiKeyStatus:
             "failures": 0,
             "next_attempt_at": None,
             "recent_issuances": recent[-_RECENT_KEPT:],
-            "target": TargetStatus(kind="Secret", name=layout.name, key=None if layout.template else layout.key)
-            if layout
-            else None,
+            "target": _target(s),
         }
     )
     return steady(s.with_status(after))
@@ -179,6 +185,18 @@ def failing(s: Situation, reason: Reason, message: str, retry_at: datetime) -> A
     return reported(s, sayings, NextStep(action="Retry", at=retry_at, reason=message))
 
 
+def paused(s: Situation, until: datetime) -> ApiKeyStatus:
+    """The pause after a failed attempt lasts: what was said of it still stands, Ready by what is so now."""
+    said = s.status.condition("Stalled") or s.status.condition("Reconciling")
+    reason = Reason.of(said.reason, Reason.ISSUE_FAILED) if said else Reason.ISSUE_FAILED
+    message = said.message if said else "The last attempt delivered nothing."
+    stalled = said is not None and said.type == "Stalled"
+    sayings = _refused(s, reason, message, stalled=stalled)
+    if not stalled:
+        sayings.append(Saying("Reconciling", "True", reason, message))
+    return reported(s, sayings, NextStep(action="Retry", at=until, reason=message))
+
+
 def refused(s: Situation, reason: Reason, message: str, *, stalled: bool) -> ApiKeyStatus:
     """Nothing was asked for, since it would have failed; looked at again by itself."""
     sayings = _refused(s, reason, message, stalled=stalled)
@@ -188,7 +206,7 @@ def refused(s: Situation, reason: Reason, message: str, *, stalled: bool) -> Api
 
 
 def steady(s: Situation) -> ApiKeyStatus:
-    """The key stands in its target and fits the spec."""
+    """The key stands in its target and fits the spec, and nothing is to be done about it."""
     status, spec = s.status, s.spec
     if status.issued_at and status.expires_at:
         renewal = schedule.renewal_time(spec, status.issued_at, status.expires_at.date(), s.observed.subject.uid)
@@ -197,12 +215,35 @@ def steady(s: Situation) -> ApiKeyStatus:
     place = f"Secret {status.target.name}" if status.target else "its target"
     ends = f"works until {_time(status.expires_at)}" if status.expires_at else "never expires"
     message = f"Key {status.masked_key} stands in {place} and {ends}."
-    if fields := without_effect(spec):
-        message += f" Without effect in this version: {', '.join(fields)}."
+    if status.expires_at and s.now > status.expires_at:
+        return _over(s, status.expires_at)
+    problem = None if spec.suspend else schedule.schedule_problem(spec.rotation, s.now, s.observed.min_interval)
+    if problem is not None:
+        return refused(
+            s, Reason.SCHEDULE_TOO_DENSE if problem.dense else Reason.INVALID_SPEC, problem.text, stalled=True
+        )
+    if (
+        status.issued_at
+        and status.expires_at
+        and schedule.renew_before_ignored(spec, status.issued_at, status.expires_at.date())
+    ):
+        message += (
+            " rotation.renewBefore leaves no time before the key's last day: a third of its life stands in for it."
+        )
     reason = Reason.SUSPENDED if spec.suspend else Reason.ISSUED
     if spec.suspend:
         message += " Suspended: it is not renewed or repaired until spec.suspend is false."
     return reported(s, [Saying("Ready", "True", reason, message)], next_step(s))
+
+
+def _over(s: Situation, end: datetime) -> ApiKeyStatus:
+    """Time does not renew the key, and its last day is over all the same: the issuer's policy gave less than was asked."""
+    message = (
+        f"The issuer let the key work until {_time(end)} only, and spec.expiry.date is never renewed by time; annotate "
+        "keywright.dev/rotate with a new value for another key, or write spec.expiry.validity."
+    )
+    sayings = [Saying("Ready", "False", Reason.EXPIRED, message), Saying("Stalled", "True", Reason.EXPIRED, message)]
+    return reported(s, sayings, NextStep(action="None", reason=message))
 
 
 def next_step(s: Situation) -> NextStep:
@@ -216,7 +257,7 @@ def next_step(s: Situation) -> NextStep:
             coming.append((status.renewal_time, "Renew", "The renewal time comes before the key's last day."))
         if status.issued_at and (scheduled := schedule.next_scheduled(spec.rotation, status.issued_at)):
             coming.append((scheduled, "Rotate", "rotation.schedule comes round."))
-    if end := schedule.fixed_end(spec):
+    if (end := schedule.fixed_end(spec)) and end >= s.now:
         coming.append((end, "Expire", "expiry.date is over."))
     if not coming:
         return NextStep(
@@ -244,12 +285,21 @@ def forgotten(s: Situation, old: frozenset[AttemptId]) -> ApiKeyStatus:
 
 
 def reported(s: Situation, sayings: list[Saying], step: NextStep) -> ApiKeyStatus:
-    """The status with these conditions and nothing else changed."""
+    """The status with these conditions and nothing else changed, but that a pause ends with the spec it was for.
+
+    Times are whole seconds, as they are written: what is said must read back as the same.
+    """
+    generation = s.observed.subject.generation
+    same_spec = s.status.observed_generation == generation
+    if fields := without_effect(s.spec):
+        note = f" Without effect in this version: {', '.join(fields)}."
+        sayings = [x._replace(message=x.message + note) if x.type == "Ready" else x for x in sayings]
     return s.status.model_copy(
         update={
-            "observed_generation": s.observed.subject.generation,
+            "observed_generation": generation,
             "conditions": _conditions(s, sayings),
-            "next": step,
+            "next": step.model_copy(update={"at": step.at.replace(microsecond=0)}) if step.at else step,
+            "next_attempt_at": s.status.next_attempt_at if same_spec else None,
         }
     )
 
@@ -295,9 +345,16 @@ def difference(s: Situation) -> str | None:
         return "spec.label changed"
     if issued.expiry != schedule.expiry_text(spec):
         return f"spec.expiry changed from {issued.expiry or 'none'} to {schedule.expiry_text(spec) or 'none'}"
-    if s.moved and status.target and s.layout:
-        return f"spec.target changed from Secret {status.target.name} to Secret {s.layout.name}"
+    if s.moved:
+        return f"spec.target changed from Secret {s.home} to {f'Secret {s.place}' if s.place else 'Vault'}"
     return None
+
+
+def _target(s: Situation) -> TargetStatus | None:
+    layout = s.layout
+    if layout is None:
+        return None
+    return TargetStatus(kind="Secret", name=layout.name, key=None if layout.template else layout.key)
 
 
 def _closed_entry(s: Situation, attempt: Attempt, outcome: Literal["lost", "unseen", "failed"]) -> ClosedAttempt:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from keywright.api.apikey import Attempt, Handled, NextStep
 from keywright.api.reasons import Reason
-from keywright.keys import AttemptId
+from keywright.keys import AttemptId, Tag
 from keywright.planning import outcome, rules, schedule
 from keywright.planning.observed import Absent, Fact, IssuerFacts, Present, Refusal
 from keywright.planning.preflight import preflight
@@ -47,10 +48,10 @@ def plan(spec: ApiKeySpec, status: ApiKeyStatus, observed: Observed, now: dateti
 
 def _known_target(s: Situation) -> Decision | None:
     """A delivered key is judged by its target: one that no watch has shown, or that looks wrong, is read before it is believed."""
-    if s.status.key_id is None or s.layout is None or s.observed.target_fresh:
+    if s.status.key_id is None or s.target_fresh:
         return None
-    if s.observed.target is None or s.record is None or s.record.key_id != s.status.key_id:
-        return Decision(Look(Fact.TARGET), Reason.TARGET_DRIFTED, "Reading the target.")
+    if s.target is None or s.record is None or s.record.key_id != s.status.key_id:
+        return Decision(Look(Fact.TARGET, target=s.place), Reason.TARGET_DRIFTED, "Reading the target.")
     return None
 
 
@@ -66,22 +67,26 @@ def _after_the_end(s: Situation) -> Decision | None:
     end = schedule.fixed_end(s.spec)
     if end is None or s.now <= end or s.status.key_id is None:
         return None
-    target = s.observed.target
+    target, place = s.target, s.place
     clean = s.spec.expiry is not None and s.spec.expiry.after_end == "Clean"
     if (
         clean
         and isinstance(target, Present)
         and s.is_mine(target)
         and target.record
-        and s.layout
-        and s.layout.name not in s.observed.cleaned
+        and place not in s.observed.cleaned
     ):
+        text = f"Removed Secret {place}: spec.expiry.date is over."
         return Decision(
-            CleanTarget(s.layout.name, target.version), Reason.EXPIRED, "expiry.date is over: the target is cleaned."
+            CleanTarget(place or "", target.version),
+            Reason.EXPIRED,
+            text,
+            (Note("Normal", Reason.TARGET_CLEANED, text),),
         )
     message = f"spec.expiry.date {end.date()} is over; write a later date, or delete this ApiKey."
     sayings = [outcome.Saying("Ready", "False", Reason.EXPIRED, message)]
-    return _say(s, outcome.reported(s, sayings, NextStep(action="None", reason=message)), Reason.EXPIRED, message, None)
+    status = outcome.reported(s, sayings, NextStep(action="None", reason=message))
+    return _say(s, status, Reason.EXPIRED, message, _next_due(s))
 
 
 def _issue(s: Situation) -> Decision | None:
@@ -109,7 +114,15 @@ def _issue(s: Situation) -> Decision | None:
         return adopted
     if not s.observed.subject.finalizer:
         return Decision(AddFinalizer(), why.reason, why.message)
-    return _intend(s, why)
+    return _leave(s) or _intend(s, why)
+
+
+def _leave(s: Situation) -> Decision | None:
+    """A place that was fenced and never got a key, and that the spec has left since."""
+    left = s.status.target.name if s.status.target and s.status.key_id is None else None
+    if left is None or left == s.place or left in s.observed.cleaned:
+        return None
+    return Decision(CleanTarget(left, None), Reason.TARGET_CLEANED, f"Secret {left} never got a key.")
 
 
 def _adopt(s: Situation, why: Cause) -> Decision | None:
@@ -130,21 +143,22 @@ def _adopt(s: Situation, why: Cause) -> Decision | None:
     )
     if not fitting:
         return None
+    search = Tag.search(record.cluster, record.owner_uid)  # a re-created ApiKey looks for its predecessor's key
     if isinstance(s.observed.listing, Refusal):
         refusal = s.observed.listing
         status = outcome.refused(s, refusal.reason, refusal.message, stalled=refusal.stalled)
         return _say(s, status, refusal.reason, refusal.message, s.now + RECHECK)
-    if not s.observed.listing_fresh:
-        return Decision(
-            Look(Fact.LISTING, facts.identity), Reason.ADOPTED, "Looking whether the key in the target still lives."
-        )
-    if not s.observed.target_fresh:
-        return Decision(Look(Fact.TARGET), Reason.ADOPTED, "Reading the target.")
+    if not s.searched(facts.identity, search):
+        look = Look(Fact.LISTING, issuer=facts.identity, search=search)
+        return Decision(look, Reason.ADOPTED, "Looking whether the key in the target still lives.")
+    if not s.target_fresh:
+        return Decision(Look(Fact.TARGET, target=s.place), Reason.ADOPTED, "Reading the target.")
     if record.key_id not in {key.key_id for key in s.listed}:
         return None
     if not s.observed.subject.finalizer:
         return Decision(AddFinalizer(), Reason.ADOPTED, "A delivered key is taken over.")
-    return settle(s, record, adopted=True)
+    # The issuer may have been re-created since, under its name: it has just listed the key.
+    return settle(s, replace(record, issuer=facts.identity), adopted=True)
 
 
 def _intend(s: Situation, why: Cause) -> Decision:
@@ -152,8 +166,8 @@ def _intend(s: Situation, why: Cause) -> Decision:
     facts, subject = s.observed.issuer, s.observed.subject
     if not isinstance(facts, IssuerFacts):
         return Decision(Look(Fact.ISSUER), why.reason, why.message)
-    if s.status.key_id is not None and not isinstance(s.observed.target, Present | Absent):
-        return Decision(Look(Fact.TARGET), why.reason, why.message)
+    if not isinstance(s.target, Present | Absent):
+        return Decision(Look(Fact.TARGET, target=s.place), why.reason, why.message)
     attempt = Attempt(
         id=AttemptId(s.observed.next_attempt),
         started_at=s.now,
@@ -169,11 +183,10 @@ def _intend(s: Situation, why: Cause) -> Decision:
 
 def _held(s: Situation, why: Cause, until: datetime) -> Decision:
     """The storm guard, or the pause after failures: say what waits and until when."""
-    if s.status.failures:
-        ready = s.status.condition("Stalled") or s.status.condition("Reconciling") or s.status.condition("Ready")
-        if ready is not None and s.status.next_attempt_at == until:
-            return Decision(Wait(until), why.reason, ready.message)
-    message = f"{why.message} It waits until {until:%Y-%m-%d %H:%M:%S} UTC: one key per {timedelta(seconds=s.observed.min_interval)} at most."
+    if rules.paused_until(s) == until:
+        return _say(s, outcome.paused(s, until), why.reason, why.message, until)
+    interval = timedelta(seconds=s.observed.min_interval)
+    message = f"{why.message} It waits until {until:%Y-%m-%d %H:%M:%S} UTC: one key per {interval} at most."
     ready_now = outcome.works(s)
     sayings = [
         outcome.Saying("Ready", "True" if ready_now else "False", Reason.ISSUED if ready_now else why.reason, message),
@@ -193,11 +206,13 @@ def _suspended(s: Situation, why: Cause) -> Decision:
 
 
 def _lay_out(s: Situation) -> Decision | None:
-    """The right key, looking wrong: rewritten without a new one."""
-    if s.layout is None or s.laid_out or s.record is None or s.spec.suspend or s.layout.name in s.observed.cleaned:
+    """The right key, looking wrong: rewritten without a new one, and not again and again where somebody undoes it."""
+    if s.layout is None or s.laid_out_at(s.place) or s.record is None or s.spec.suspend:
         return None
-    if not s.observed.target_fresh:
-        return Decision(Look(Fact.TARGET), Reason.TARGET_REWRITTEN, "Reading the target.")
+    if s.undone_until(s.layout.name) is not None:
+        return None
+    if not s.target_fresh:
+        return Decision(Look(Fact.TARGET, target=s.place), Reason.TARGET_REWRITTEN, "Reading the target.")
     if s.observed.rehearsal is not None and isinstance(s.observed.rehearsal, Refusal):
         refusal = s.observed.rehearsal
         return _say(
@@ -233,17 +248,23 @@ def _rest(s: Situation) -> Decision:
     if failed:
         key_id, error = next(iter(failed.items()))
         message = f"The older key {key_id} cannot be revoked yet: {error}"
-        note = Note("Warning", Reason.REVOCATION_FAILED, message)
-        return Decision(Wait(s.now + RECHECK), Reason.REVOCATION_FAILED, message, (note,))
+        status = outcome.steady(s)
+        if status.next and status.next.action == "Revoke":
+            status = status.model_copy(update={"next": status.next.model_copy(update={"reason": message})})
+        return _say(s, status, Reason.REVOCATION_FAILED, message, s.now + RECHECK, warn=True)
     status = outcome.steady(s)
     return _say(s, status, Reason.ISSUED, "The key stands in its target.", _next_due(s))
 
 
 def _next_due(s: Situation) -> datetime | None:
+    """What is overdue and cannot be done now is looked at again after a while, not at once."""
     step = outcome.next_step(s)
     times = [step.at] if step.at else []
     times += [c.closed_at + outcome.CLOSED_KEPT + timedelta(seconds=1) for c in s.status.closed_attempts]
-    return min(times, default=None)
+    again = s.undone_until(s.place) if s.place and not s.laid_out_at(s.place) else None
+    times += [again] if again else []
+    times += [s.status.expires_at] if s.status.expires_at and s.status.expires_at > s.now else []
+    return min((at if at > s.now else s.now + RECHECK for at in times), default=None)
 
 
 def _say(

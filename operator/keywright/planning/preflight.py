@@ -46,14 +46,9 @@ def expiry_ahead(s: Situation) -> Check:
 def schedule_kept(s: Situation) -> Check:
     """The schedule can be computed, and kept."""
     problem = schedule.schedule_problem(s.spec.rotation, s.now, s.observed.min_interval)
-    return (
-        Refusal(
-            Reason.SCHEDULE_TOO_DENSE if "asks for" in problem or "spans" in problem else Reason.INVALID_SPEC,
-            f"spec.{problem}.",
-        )
-        if problem
-        else None
-    )
+    if problem is None:
+        return None
+    return Refusal(Reason.SCHEDULE_TOO_DENSE if problem.dense else Reason.INVALID_SPEC, problem.text)
 
 
 def target_unclaimed(s: Situation) -> Check:
@@ -101,13 +96,14 @@ def few_enough_keys(s: Situation) -> Check:
         return None
     return Refusal(
         Reason.TOO_MANY_KEYS,
-        f"{live} live keys are recorded for this ApiKey, the most is {MOST_LIVE_KEYS}; wait until the overlap ends, or shorten rotation.overlap.",
+        f"{live} live keys are recorded for this ApiKey, the most is {MOST_LIVE_KEYS}; wait until the overlap ends, or shorten "
+        "rotation.overlap.",
     )
 
 
 def target_free(s: Situation) -> Check:
     """The target is free or ours; an unknown one is found out by the rehearsal of its creation."""
-    target = s.observed.target
+    target = s.target
     if isinstance(target, Foreign):
         return Refusal(
             Reason.TARGET_FOREIGN,
@@ -129,8 +125,10 @@ def target_free(s: Situation) -> Check:
 
 def target_accepts(s: Situation) -> Check:
     """Where the target is new, or the last write failed, the very write is rehearsed: quota, admission and size speak up first."""
-    target = s.observed.target
-    proven = isinstance(target, Present) and target.record is not None and s.status.failures == 0 and s.laid_out
+    target = s.target
+    proven = (
+        isinstance(target, Present) and target.record is not None and s.status.failures == 0 and s.laid_out_at(s.place)
+    )
     if proven or s.observed.rehearsal is True:
         return None
     if s.observed.rehearsal is None:

@@ -33,6 +33,9 @@ def open_attempt(s: Situation) -> Decision | None:
         return None
     if attempt.id == s.observed.fresh_attempt:
         return _carry_on(s, attempt)
+    record = s.record
+    if record and record.attempt == attempt.id == s.observed.delivered:
+        return settle(s, record, adopted=False)
     failure = s.observed.failure
     if failure and not failure.maybe_committed:
         return _close(s, attempt, None, failure)
@@ -42,7 +45,10 @@ def open_attempt(s: Situation) -> Decision | None:
 
 
 def late_keys(s: Situation) -> Decision | None:
-    """Listed keys of closed attempts are revoked, unless the target holds one: then it was delivered after all."""
+    """Listed keys of closed attempts are revoked, unless the target holds one: then it was delivered after all.
+
+    On deletion nothing of the target is kept, but with Retain.
+    """
     watched = {c.id: c.issuer for c in s.status.closed_attempts}
     failure = s.observed.failure
     found: list[tuple[KeyId, KeyIssuerIdentity]] = [
@@ -56,19 +62,18 @@ def late_keys(s: Situation) -> Decision | None:
     due = [(key_id, issuer) for key_id, issuer in due if key_id not in s.observed.failed_revocations]
     if not due:
         return None
-    if not s.observed.target_fresh:
-        return Decision(Look(Fact.TARGET), Reason.RECOVERING, "Reading the target before a key is revoked.")
-    record = s.record
-    if (
-        record
-        and record.attempt in watched
-        and not s.observed.subject.deleting
-        and record.key_id in {k.key_id for k in s.listed}
-    ):
+    places = [name for name in dict.fromkeys((s.place, s.home)) if name]
+    for name in places:
+        if name not in s.observed.fresh:
+            look = Look(Fact.TARGET, target=name)
+            return Decision(look, Reason.RECOVERING, "Reading the target before a key is revoked.")
+    ending = s.observed.subject.deleting and s.bound
+    record = None if ending else s.record
+    held = set() if ending else {there.key_id for name in places if (there := s.record_at(name))}
+    if record and record.attempt in watched and record.key_id in {k.key_id for k in s.listed}:
         return settle(s, record, adopted=True)
-    in_target = record.key_id if record and not s.observed.subject.deleting else None
     for key_id, issuer in due:
-        if key_id != in_target:
+        if key_id not in held:
             text = f"Key {key_id} of an interrupted attempt turned up and was revoked; nobody held it."
             return Decision(
                 RevokeKey(key_id, issuer),
@@ -86,8 +91,11 @@ def settle(s: Situation, record: KeyRecord, *, adopted: bool) -> Decision:
     text = f"{verb} key {record.masked} ({record.key_id}), revision {status.revision}, in Secret {s.layout.name if s.layout else ''}"
     text += f"; it works until {record.expires_on} (UTC)." if record.expires_on else "; it never expires."
     notes = [Note("Normal", Reason.ADOPTED if adopted else Reason.ISSUED, text)]
+    attempt = s.status.attempt
     asked = schedule.expiration(s.spec, record.issued_at)
-    if not adopted and record.expires_on != asked:
+    # Midnight may have passed between the decision and the issuance.
+    expected = {asked, schedule.expiration(s.spec, attempt.started_at) if attempt else asked}
+    if not adopted and record.expiry == schedule.expiry_text(s.spec) and record.expires_on not in expected:
         given = f"{record.expires_on}" if record.expires_on else "no end"
         notes.append(
             Note(
@@ -117,7 +125,7 @@ def settle(s: Situation, record: KeyRecord, *, adopted: bool) -> Decision:
 
 def _carry_on(s: Situation, attempt: Attempt) -> Decision:
     """The pass that wrote the intent has posted nothing yet."""
-    facts, layout, target = s.observed.issuer, s.layout, s.observed.target
+    facts, layout, target = s.observed.issuer, s.layout, s.target
     if (
         s.observed.subject.deleting
         or not isinstance(facts, IssuerFacts)
@@ -141,41 +149,43 @@ def _carry_on(s: Situation, attempt: Attempt) -> Decision:
         version=s.target_version,
         check=facts.spec.check_new_keys,
     )
-    return Decision(step, Reason(attempt.reason), "A key is asked for and delivered.")
+    return Decision(step, Reason.of(attempt.reason, Reason.NOT_ISSUED), "A key is asked for and delivered.")
 
 
 def _recover(s: Situation, attempt: Attempt) -> Decision:
     """Nobody holds the plaintext any more: list, read the target, then the table."""
-    if not s.observed.listing_fresh and not isinstance(s.observed.listing, Refusal):
-        return Decision(
-            Look(Fact.LISTING, attempt.issuer), Reason.RECOVERING, "Listing this ApiKey's keys at the issuer."
-        )
     if isinstance(s.observed.listing, Refusal):
         return _held(s, s.observed.listing)
-    if not s.observed.target_fresh:
-        return Decision(Look(Fact.TARGET), Reason.RECOVERING, "Reading the target.")
+    if not s.searched(attempt.issuer):
+        look = Look(Fact.LISTING, issuer=attempt.issuer, search=s.own_search)
+        return Decision(look, Reason.RECOVERING, "Listing this ApiKey's keys at the issuer.")
+    if not s.target_fresh:
+        return Decision(Look(Fact.TARGET, target=s.place), Reason.RECOVERING, "Reading the target.")
     record, listed = s.record, {key.key_id for key in s.listed}
-    if record and record.key_id in listed:
-        if record.attempt == attempt.id:
-            return settle(s, record, adopted=False)
-        if record.attempt in {c.id for c in s.status.closed_attempts}:
-            return settle(s, record, adopted=True)
+    if record and record.key_id in listed and record.attempt == attempt.id:
+        return settle(s, record, adopted=False)
     if (fence := _fence(s, attempt)) is not None:
         return fence
+    if record and record.key_id in listed and record.attempt in {c.id for c in s.status.closed_attempts}:
+        return settle(s, record, adopted=True)
     made = any(s.attempt_of(key) == attempt.id for key in s.listed)
     return _close(s, attempt, "lost" if made else "unseen", s.observed.failure)
 
 
 def _fence(s: Situation, attempt: Attempt) -> Decision | None:
-    """Touch the target once, so that a process that still holds that plaintext cannot deliver it."""
-    target, layout = s.observed.target, s.layout
+    """Touch the target once, so that a process that still holds that plaintext cannot deliver it.
+
+    None is made for a deleted ApiKey (a late delivery is cleaned with it, and a namespace on its way out takes nothing new), nor at a
+    place that the spec has left (nobody waits for a key there).
+    """
+    target, layout = s.target, s.layout
     if layout is None or s.target_is_foreign:
         return None
     if isinstance(target, Present) and target.fence == attempt.id:
         return None
+    if isinstance(target, Absent) and (s.observed.subject.deleting or s.place != s.wanted_place):
+        return None
     version = target.version if isinstance(target, Present) else None
-    if version is None and not isinstance(target, Absent):
-        return Decision(Look(Fact.TARGET), Reason.RECOVERING, "Reading the target.")
     return Decision(
         FenceTarget(attempt, layout, version), Reason.RECOVERING, "Fencing the target against an interrupted delivery."
     )

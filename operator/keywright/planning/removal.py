@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from keywright.api.apikey import NextStep
 from keywright.api.reasons import Reason
-from keywright.keys import KeyId
-from keywright.planning import outcome
+from keywright.keys import KeyId, Tag
+from keywright.planning import outcome, schedule
 from keywright.planning.observed import Fact, Present, Refusal
 from keywright.planning.recovery import RECHECK, late_keys, open_attempt
 from keywright.planning.steps import (
@@ -43,24 +43,29 @@ def overlaps_over(s: Situation) -> Decision | None:
     due = [p for p in s.status.previous if p.revoke_at <= s.now]
     if not due:
         return None
+    home = s.home
     pending = [p for p in due if p.key_id not in s.observed.revoked and p.key_id not in s.observed.failed_revocations]
     if pending:
-        if not s.observed.target_fresh:
-            return Decision(Look(Fact.TARGET), Reason.REVOKED, "Reading the target before an older key is revoked.")
-        if s.record is None or s.record.key_id != s.status.key_id:
+        if home is not None and home not in s.observed.fresh:
+            look = Look(Fact.TARGET, target=home)
+            return Decision(look, Reason.REVOKED, "Reading the target before an older key is revoked.")
+        record = s.record_at(home)
+        if (record is None or record.key_id != s.status.key_id) and not _past_the_end(s):
             return None  # the chain of causes repairs the target first
-        key = pending[0]
-        text = f"Revoked the older key {key.key_id}: its overlap is over."
-        return Decision(
-            RevokeKey(KeyId(key.key_id), key.issuer),
-            Reason.REVOKED,
-            "The overlap of an older key is over.",
-            (Note("Normal", Reason.REVOKED, text),),
-        )
+        key = next((p for p in pending if record is None or p.key_id != record.key_id), None)
+        if key is not None:
+            text = f"Revoked the older key {key.key_id}: its overlap is over."
+            return Decision(
+                RevokeKey(KeyId(key.key_id), key.issuer),
+                Reason.REVOKED,
+                "The overlap of an older key is over.",
+                (Note("Normal", Reason.REVOKED, text),),
+            )
     gone = frozenset(KeyId(p.key_id) for p in due) & s.observed.revoked
+    # A place is left with its last key, and is none where the current one is, or comes to.
+    in_use = {home, s.place, *(p.target for p in s.status.previous if p.key_id not in gone)}
     for entry in due:
-        moved = entry.target is not None and (s.layout is None or entry.target != s.layout.name)
-        if moved and entry.target and entry.key_id in gone and entry.target not in s.observed.cleaned:
+        if entry.target and entry.target not in in_use | s.observed.cleaned and entry.key_id in gone:
             return Decision(
                 CleanTarget(entry.target, None),
                 Reason.TARGET_CLEANED,
@@ -69,7 +74,7 @@ def overlaps_over(s: Situation) -> Decision | None:
                     Note(
                         "Normal",
                         Reason.TARGET_CLEANED,
-                        f"Removed Secret {entry.target}: the key has moved to Secret {s.layout.name if s.layout else ''}.",
+                        f"Removed Secret {entry.target}: the key has moved to Secret {home}.",
                     ),
                 ),
             )
@@ -78,10 +83,19 @@ def overlaps_over(s: Situation) -> Decision | None:
     return None
 
 
+def _past_the_end(s: Situation) -> bool:
+    """Whether expiry.date is over, so that no target is repaired any more."""
+    end = schedule.fixed_end(s.spec)
+    return end is not None and s.now > end
+
+
 def deletion(s: Situation) -> Decision:
     """Revoke, clean, release; with Retain the current key and the target stay."""
     if not s.observed.subject.finalizer:
         return Decision(Wait(None), Reason.DELETING, "Nothing of keywright holds this ApiKey any more.")
+    if isinstance(s.observed.listing, Refusal):
+        # What is recorded by its id dies all the same; the rest waits, unless a person lets go of it.
+        return _revoke(s) or _unlisted(s, s.observed.listing)
     return (
         open_attempt(s)
         or late_keys(s)
@@ -105,12 +119,28 @@ def _revoke(s: Situation) -> Decision | None:
             )
     if not failed:
         return None
-    left = ", ".join(sorted(failed))
     if s.observed.subject.abandon:
-        text = f"Released by keywright.dev/abandon; these keys may still live at the issuer: {left}."
-        return Decision(ReleaseFinalizer(), Reason.ABANDONED, text, (Note("Warning", Reason.ABANDONED, text),))
-    message = f"Key {left} cannot be revoked yet: {next(iter(failed.values()))}"
+        return _abandoned(s)
+    message = f"Key {', '.join(sorted(failed))} cannot be revoked yet: {next(iter(failed.values()))}"
     return _waiting(s, Reason.REVOCATION_FAILED, message, s.now + _REVOKE_AGAIN, stalled=True)
+
+
+def _unlisted(s: Situation, refusal: Refusal) -> Decision:
+    """Keys of interrupted attempts cannot be looked for: the issuer cannot be asked, or the target not be fenced."""
+    if s.observed.subject.abandon:
+        return _abandoned(s)
+    message = f"Keys of interrupted attempts cannot be looked for yet: {refusal.message}"
+    pause = max(RECHECK, timedelta(seconds=refusal.after or 0))
+    return _waiting(s, refusal.reason, message, s.now + pause, stalled=refusal.stalled)
+
+
+def _abandoned(s: Situation) -> Decision:
+    """Let go by a person: what may be left is named, keys by id and interrupted attempts by their tag."""
+    left = sorted(s.observed.failed_revocations)
+    attempts = [a.id for a in s.status.closed_attempts] + ([s.status.attempt.id] if s.status.attempt else [])
+    tags = [f"any tagged {Tag.of(s.observed.cluster_id, s.observed.subject.uid, attempt)}" for attempt in attempts]
+    text = f"Released by keywright.dev/abandon; these keys may still live at the issuer: {', '.join([*left, *tags])}."
+    return Decision(ReleaseFinalizer(), Reason.ABANDONED, text, (Note("Warning", Reason.ABANDONED, text),))
 
 
 def _wait_for_late_keys(s: Situation) -> Decision | None:
@@ -122,42 +152,36 @@ def _wait_for_late_keys(s: Situation) -> Decision | None:
     if s.now < until:
         message = f"An interrupted request may still make a key: deletion waits until {until:%Y-%m-%d %H:%M:%S} UTC, then looks once more."
         return _waiting(s, Reason.WAITING_FOR_LATE_KEYS, message, until, stalled=False)
-    if isinstance(s.observed.listing, Refusal):
-        return _waiting(
-            s,
-            s.observed.listing.reason,
-            s.observed.listing.message,
-            s.now + RECHECK,
-            stalled=s.observed.listing.stalled,
-        )
-    if not s.observed.listing_fresh:
-        return Decision(Look(Fact.LISTING, closed[-1].issuer), Reason.DELETING, "Looking for keys that were made late.")
+    for attempt in closed:
+        if not s.searched(attempt.issuer):
+            look = Look(Fact.LISTING, issuer=attempt.issuer, search=s.own_search)
+            return Decision(look, Reason.DELETING, "Looking for keys that were made late.")
     return None
 
 
 def _clean(s: Situation) -> Decision | None:
-    """The target goes under Revoke; under Retain it stays, and is no longer bound to the ApiKey."""
-    names = [p.target for p in s.status.previous if p.target]
-    for name in names:
-        if name not in s.observed.cleaned:
+    """Every place that may hold something of this ApiKey goes under Revoke; under Retain the current key's stays, unbound."""
+    kept = s.home if s.status.key_id and not s.bound else None
+    names = [p.target for p in s.status.previous] + [s.status.target.name if s.status.target else None]
+    if names != [None] or s.status.closed_attempts or isinstance(s.target, Present):
+        names.append(s.place)
+    for name in dict.fromkeys(names):
+        if name and name != kept and name not in s.observed.cleaned:
             return Decision(CleanTarget(name, None), Reason.TARGET_CLEANED, f"Secret {name} is removed.")
-    touched = s.status.target is not None or s.status.closed_attempts or isinstance(s.observed.target, Present)
-    if not touched or (s.layout and s.layout.name in s.observed.cleaned):
+    if kept is None:
         return None
-    if not s.observed.target_fresh:
-        return Decision(Look(Fact.TARGET), Reason.DELETING, "Reading the target.")
-    target = s.observed.target
-    if not isinstance(target, Present) or target.owner_uid != s.observed.subject.uid or s.layout is None:
+    if kept not in s.observed.fresh:
+        return Decision(Look(Fact.TARGET, target=kept), Reason.DELETING, "Reading the target.")
+    if s.record_at(kept) is None or s.laid_out_at(kept):
         return None
-    if s.bound or target.record is None:
-        return Decision(
-            CleanTarget(s.layout.name, target.version), Reason.TARGET_CLEANED, f"Secret {s.layout.name} is removed."
-        )
-    if not s.laid_out and s.layout.name not in s.observed.cleaned:
-        return Decision(
-            RewriteTarget(s.layout), Reason.RETAINED, f"Secret {s.layout.name} is no longer bound to its ApiKey."
-        )
-    return None
+    if isinstance(s.observed.rehearsal, Refusal):
+        message = f"Secret {kept} would go with its ApiKey, and cannot be unbound: {s.observed.rehearsal.message}"
+        return _waiting(s, s.observed.rehearsal.reason, message, s.now + RECHECK, stalled=True)
+    if s.undone_until(kept) is not None:
+        return None  # somebody changes its looks back; what bound it is gone
+    return Decision(
+        RewriteTarget(s.layout_at(kept)), Reason.RETAINED, f"Secret {kept} is no longer bound to its ApiKey."
+    )
 
 
 def _farewell(s: Situation) -> tuple[Note, ...]:

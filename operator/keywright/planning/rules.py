@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from keywright.api.reasons import Reason
 from keywright.planning import outcome, schedule
-from keywright.planning.observed import Absent, Present
+from keywright.planning.observed import Absent, Foreign
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
     from keywright.planning.situation import Situation
 
-__all__ = ["CHAIN", "Cause", "answered_at_once", "cause", "held_until"]
+__all__ = ["CHAIN", "Cause", "answered_at_once", "cause", "held_until", "paused_until"]
 
 _TRIGGERS_TOGETHER: Final = timedelta(seconds=5)
 """Trigger values that arrive this soon after a triggered delivery ask for what was just done."""
 _SPEC_CHANGES_PER_INTERVAL: Final = 3
+_LONGEST_PAUSE: Final = timedelta(days=1)
+"""An issuer may ask for longer than our own hour; past a day the clock is to blame."""
 
 
 class Cause(NamedTuple):
@@ -47,16 +49,15 @@ def compromised(s: Situation) -> Cause | None:
 
 
 def target_missing(s: Situation) -> Cause | None:
-    """The target is gone, and the plaintext with it."""
-    if not isinstance(s.observed.target, Absent) or s.moved:
+    """The target is gone, and the plaintext with it; somebody else may have made another in its place."""
+    if not isinstance(s.target, Absent | Foreign) or s.moved:
         return None
     return Cause(Reason.TARGET_MISSING, f"The target {_place(s)} is gone, and the plaintext with it.")
 
 
 def target_drifted(s: Situation) -> Cause | None:
     """What stands there is not what was delivered."""
-    target = s.observed.target
-    if not isinstance(target, Present) or not s.is_mine(target) or s.moved:
+    if s.target is None or s.moved:
         return None
     if s.record is None or s.record.key_id != s.status.key_id:
         return Cause(Reason.TARGET_DRIFTED, f"Somebody changed the key or its record in {_place(s)}.")
@@ -101,9 +102,9 @@ def renewal_due(s: Situation) -> Cause | None:
 
 
 def expired(s: Situation) -> Cause | None:
-    """The key's last day is over, and a validity says that there shall be another."""
+    """The key's last day is over, and no fixed date says that this is the end."""
     at = s.status.expires_at
-    if at is None or s.now <= at or not (s.spec.expiry and s.spec.expiry.validity):
+    if at is None or s.now <= at or (s.spec.expiry and s.spec.expiry.date):
         return None
     return Cause(Reason.EXPIRED, "The key's last day is over.")
 
@@ -142,30 +143,38 @@ def answered_at_once(s: Situation, why: Cause) -> bool:
         why.reason is Reason.TRIGGERED
         and last is not None
         and last.reason == Reason.TRIGGERED
-        and s.now - last.at < _TRIGGERS_TOGETHER
+        and timedelta(0) <= s.now - last.at < _TRIGGERS_TOGETHER
     )
 
 
 def held_until(s: Situation, why: Cause) -> datetime | None:
     """The storm guard and the pause after failures: no issuance for this cause before then; None: now.
 
-    A trigger passes both; a spec edited since the last failure passes the pause.
+    A trigger passes the guard; a spec edited since the last failure passes the pause. Times further ahead than any pause reaches are
+    those of a clock that went back since.
     """
-    if why.reason in (Reason.TRIGGERED, Reason.COMPROMISED):
-        return None
     status = s.status
     until: list[datetime] = []
-    unchanged = status.observed_generation == s.observed.subject.generation
-    if status.next_attempt_at and status.next_attempt_at > s.now and unchanged:
-        until.append(status.next_attempt_at)
+    if (at := paused_until(s)) is not None:
+        until.append(at)
+    if why.reason in (Reason.TRIGGERED, Reason.COMPROMISED):
+        return max(until, default=None)
     interval = timedelta(seconds=s.observed.min_interval)
-    recent = [i.at for i in status.recent_issuances if s.now - i.at < interval]
-    allowed = _SPEC_CHANGES_PER_INTERVAL if why.reason is Reason.SPEC_CHANGED else 1
+    recent = [i for i in status.recent_issuances if abs(s.now - i.at) < interval]
+    allowed = 1
     if why.reason is Reason.SPEC_CHANGED:
-        recent = [i.at for i in status.recent_issuances if s.now - i.at < interval and i.reason == Reason.SPEC_CHANGED]
+        allowed, recent = _SPEC_CHANGES_PER_INTERVAL, [i for i in recent if i.reason == Reason.SPEC_CHANGED]
     if len(recent) >= allowed:
-        until.append(recent[-allowed] + interval)
+        until.append(recent[-allowed].at + interval)
     return max(until, default=None)
+
+
+def paused_until(s: Situation) -> datetime | None:
+    """The end of the pause after failures, while it lasts."""
+    at = s.status.next_attempt_at
+    if at is None or s.status.observed_generation != s.observed.subject.generation:
+        return None
+    return at if s.now < at <= s.now + _LONGEST_PAUSE else None
 
 
 def _place(s: Situation) -> str:

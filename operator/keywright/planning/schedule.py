@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
@@ -24,6 +24,7 @@ __all__ = [
     "BACKOFF_FIRST",
     "BACKOFF_LONGEST",
     "BREAKER_AFTER",
+    "Problem",
     "backoff",
     "expiration",
     "expiry_text",
@@ -67,17 +68,19 @@ def fixed_end(spec: ApiKeySpec) -> datetime | None:
 
 
 def renewal_time(spec: ApiKeySpec, issued_at: datetime, expires_on: date | None, uid: str) -> datetime | None:
-    """When time alone replaces the key: never for a key without expiry or with a fixed date.
+    """When time alone replaces the key: never for a key without an end or with a fixed date.
+
+    A key that was to have no end and got one, by the issuer's policy, is renewed as one with a validity.
 
     A renewBefore that leaves no time (longer than the validity, or the issuer's policy gave less) gives way to the default, a
     third: a key is never due the moment that it is issued.
     """
-    if expires_on is None or not (spec.expiry and spec.expiry.validity):
+    if expires_on is None or (spec.expiry and spec.expiry.date):
         return None
     window = start_of_day(expires_on) - issued_at
     if window < timedelta(hours=1):
         # The policy gave today or little more: the start of the last day is no use, so count from its end.
-        return issued_at + (end_of_day(expires_on) - issued_at) * 2 / 3
+        return (issued_at + (end_of_day(expires_on) - issued_at) * 2 / 3).replace(microsecond=0)
     asked = spec.rotation.renew_before if spec.rotation else None
     before = renew_before_of(asked, window) if asked else window / 3
     if before >= window * 9 / 10:
@@ -92,45 +95,65 @@ def renew_before_ignored(spec: ApiKeySpec, issued_at: datetime, expires_on: date
     if not asked or expires_on is None or not (spec.expiry and spec.expiry.validity):
         return False
     window = start_of_day(expires_on) - issued_at
-    return renew_before_of(asked, window) >= window * 9 / 10
+    return window < timedelta(hours=1) or renew_before_of(asked, window) >= window * 9 / 10
 
 
 def next_scheduled(rotation: Rotation | None, after: datetime) -> datetime | None:
-    """The first time of the schedule past `after`, in UTC; None without a schedule, or where it never comes again."""
+    """The first time of the schedule past `after`, in UTC; None without one that can be computed, or where it never comes again."""
     if not rotation or not rotation.schedule:
         return None
-    zone = ZoneInfo(rotation.time_zone or "UTC")
-    found = next(CronSim(rotation.schedule, after.astimezone(zone)), None)
+    times = _times(rotation, rotation.schedule, after)
+    found = None if isinstance(times, str) else next(times, None)
     return found.astimezone(UTC) if found else None
 
 
-def schedule_problem(rotation: Rotation | None, now: datetime, min_interval: float) -> str | None:
-    """A sentence where the schedule cannot be kept: malformed, never due, denser than the guards allow."""
+class Problem(NamedTuple):
+    """Why a schedule cannot be kept, for a user; `dense`: it can be computed, and is too much."""
+
+    text: str
+    dense: bool
+
+
+def schedule_problem(rotation: Rotation | None, now: datetime, min_interval: float) -> Problem | None:
+    """What is wrong where the schedule cannot be kept: malformed, never due, denser than the guards allow."""
     if not rotation or not rotation.schedule:
         return None
-    try:
-        zone = ZoneInfo(rotation.time_zone or "UTC")
-        times = CronSim(rotation.schedule, now.astimezone(zone))
-    except CronSimError as error:
-        return f"rotation.schedule {rotation.schedule!r} is no cron expression of five fields ({error}); write for example 0 3 1 * *"
-    except (ZoneInfoNotFoundError, ValueError):
-        return f"rotation.timeZone {rotation.time_zone!r} is no IANA time zone; write for example Europe/Paris"
+    times = _times(rotation, rotation.schedule, now)
+    if isinstance(times, str):
+        return Problem(times, dense=False)
     coming = [t.astimezone(UTC) for t, _ in zip(times, range(_MOST_OVERLAPPING + 1), strict=False)]
     if not coming:
-        return f"rotation.schedule {rotation.schedule!r} never comes round; write a date that exists"
+        return Problem(
+            f"spec.rotation.schedule {rotation.schedule!r} never comes round; write a date that exists.", dense=False
+        )
     gaps = [later - earlier for earlier, later in pairwise(coming)]
     if gaps and (closest := min(gaps)) < timedelta(seconds=min_interval):
-        return (
-            f"rotation.schedule {rotation.schedule!r} asks for a key every {closest}, and the operator's --min-interval allows one "
-            f"every {timedelta(seconds=min_interval)}; write a rarer schedule"
+        return Problem(
+            f"spec.rotation.schedule {rotation.schedule!r} asks for a key every {closest}, and the operator's --min-interval allows "
+            f"one every {timedelta(seconds=min_interval)}; write a rarer schedule.",
+            dense=True,
         )
     overlap = parse_duration(rotation.overlap)
     if len(coming) > _MOST_OVERLAPPING and overlap > coming[_MOST_OVERLAPPING] - coming[0]:
-        return (
-            f"rotation.overlap {rotation.overlap} spans more than {_MOST_OVERLAPPING} rotations of the schedule {rotation.schedule!r} "
-            f"({_MOST_OVERLAPPING} take {coming[_MOST_OVERLAPPING] - coming[0]}); write a shorter overlap or a rarer schedule"
+        return Problem(
+            f"spec.rotation.overlap {rotation.overlap} spans more than {_MOST_OVERLAPPING} rotations of the schedule "
+            f"{rotation.schedule!r} ({_MOST_OVERLAPPING} take {coming[_MOST_OVERLAPPING] - coming[0]}); write a shorter overlap or a "
+            "rarer schedule.",
+            dense=True,
         )
     return None
+
+
+def _times(rotation: Rotation, schedule: str, after: datetime) -> CronSim | str:
+    """The times of a schedule, or a sentence where there are none."""
+    try:
+        zone = ZoneInfo(rotation.time_zone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return f"spec.rotation.timeZone {rotation.time_zone!r} is no IANA time zone; write for example Europe/Paris."
+    try:
+        return CronSim(schedule, after.astimezone(zone))
+    except CronSimError as error:
+        return f"spec.rotation.schedule {schedule!r} is no cron expression of five fields ({error}); write for example 0 3 1 * *."
 
 
 def overlap_of(spec: ApiKeySpec) -> timedelta:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from keywright.keys import KeyRecord, Tag, default_label
 from keywright.planning.layout import Owner, layout_digest_of
@@ -12,11 +13,14 @@ from keywright.planning.observed import Foreign, Present, TargetLayout
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from keywright.api.apikey import ApiKeySpec, ApiKeyStatus
+    from keywright.api.apikey import ApiKeySpec, ApiKeyStatus, KeyIssuerIdentity
     from keywright.keys import AttemptId, ListedKey
-    from keywright.planning.observed import Observed
+    from keywright.planning.observed import Observed, TargetState
 
 __all__ = ["Situation"]
+
+_REWRITE_AGAIN: Final = timedelta(minutes=1)
+"""A rewrite costs one write, the undoing of it another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +43,47 @@ class Situation:
         return self.spec.label or default_label(key.namespace, key.name)
 
     @property
+    def wanted_place(self) -> str | None:
+        """The Secret that the spec names; None where the target is no Secret."""
+        return self.spec.target.secret.name if self.spec.target.secret else None
+
+    @property
+    def place(self) -> str | None:
+        """The Secret in question: where an open attempt delivers, else where the spec says.
+
+        An attempt delivers where the spec said when it was written down; was the spec edited since, that is where the key is.
+        """
+        attempt, there = self.status.attempt, self.status.target
+        if attempt is None or there is None or attempt.generation == self.observed.subject.generation:
+            return self.wanted_place
+        return there.name
+
+    @property
+    def home(self) -> str | None:
+        """The Secret that holds the current key; without a key, the one in question."""
+        return self.status.target.name if self.status.target and self.status.key_id else self.place
+
+    @property
+    def moved(self) -> bool:
+        """Whether the key in question belongs elsewhere than where the current one is."""
+        return self.home != self.place
+
+    @property
     def layout(self) -> TargetLayout | None:
-        """How the Secret shall look; None where the target is no Secret."""
+        """How the Secret in question shall look; None where the target is no Secret."""
+        return self.layout_at(self.place) if self.place else None
+
+    def layout_at(self, name: str) -> TargetLayout:
+        """How a Secret of this name shall look; bare where the spec describes none."""
         secret = self.spec.target.secret
-        if secret is None:
-            return None
         return TargetLayout(
             namespace=self.observed.subject.key.namespace,
-            name=secret.name,
-            key=secret.key,
-            template=secret.template,
-            labels=secret.labels or {},
-            annotations=secret.annotations or {},
-            type=secret.type,
+            name=name,
+            key=secret.key if secret else "api-key",
+            template=secret.template if secret else None,
+            labels=(secret.labels if secret else None) or {},
+            annotations=(secret.annotations if secret else None) or {},
+            type=secret.type if secret else "Opaque",
         )
 
     @property
@@ -66,9 +98,23 @@ class Situation:
         return Owner(subject.key, subject.uid, self.observed.cluster_id, self.bound)
 
     @property
+    def target(self) -> TargetState | None:
+        """What stands at the Secret in question."""
+        return self.observed.targets.get(self.place) if self.place else None
+
+    @property
+    def target_fresh(self) -> bool:
+        """Whether this pass has read it itself."""
+        return self.place is None or self.place in self.observed.fresh
+
+    @property
     def record(self) -> KeyRecord | None:
-        """The record in the target, where it is ours and the plaintext beside it is the one that was delivered."""
-        target = self.observed.target
+        """The delivered record at the Secret in question."""
+        return self.record_at(self.place)
+
+    def record_at(self, name: str | None) -> KeyRecord | None:
+        """The record in a Secret, where it is ours and the plaintext beside it is the one that was delivered."""
+        target = self.observed.targets.get(name) if name else None
         if (
             isinstance(target, Present)
             and self.is_mine(target)
@@ -82,33 +128,41 @@ class Situation:
         """Made for an ApiKey of this very namespace and name by this cluster: also for one that was re-created since."""
         return target.owner == self.observed.subject.key
 
-    @property
-    def laid_out(self) -> bool:
-        """Whether the target looks as the spec says, the key apart."""
-        target, layout = self.observed.target, self.layout
+    def laid_out_at(self, name: str | None) -> bool:
+        """Whether a Secret looks as the spec says, the key apart."""
+        target = self.observed.targets.get(name) if name else None
         return (
             isinstance(target, Present)
-            and layout is not None
-            and target.layout_digest == layout_digest_of(layout, self.owner)
+            and name is not None
+            and target.layout_digest == layout_digest_of(self.layout_at(name), self.owner)
         )
 
-    @property
-    def moved(self) -> bool:
-        """Whether the spec names another place than the one that holds the key."""
-        place, layout = self.status.target, self.layout
-        return place is not None and layout is not None and place.name != layout.name
+    def undone_until(self, name: str) -> datetime | None:
+        """Where somebody undid a layout that was just written: when to mend it again. Else two writers would never stop."""
+        last = self.observed.rewritten
+        if last is None or last.layout_digest != layout_digest_of(self.layout_at(name), self.owner):
+            return None
+        again = last.at + _REWRITE_AGAIN
+        return again if self.now < again <= self.now + _REWRITE_AGAIN else None
 
     @property
     def target_version(self) -> str | None:
         """What the next write to the target expects."""
-        target = self.observed.target
-        return target.version if isinstance(target, Present) else None
+        return self.target.version if isinstance(self.target, Present) else None
 
     @property
     def target_is_foreign(self) -> bool:
         """Known to belong to somebody else."""
-        target = self.observed.target
-        return isinstance(target, Foreign) or (isinstance(target, Present) and not self.is_mine(target))
+        return isinstance(self.target, Foreign) or (isinstance(self.target, Present) and not self.is_mine(self.target))
+
+    @property
+    def own_search(self) -> str:
+        """What the names of all keys of this ApiKey contain."""
+        return Tag.search(self.observed.cluster_id, self.observed.subject.uid)
+
+    def searched(self, issuer: KeyIssuerIdentity, search: str | None = None) -> bool:
+        """Whether this pass has listed these keys (the ApiKey's own, unless told) at this issuer."""
+        return (issuer.uid, search or self.own_search) in self.observed.searched
 
     @property
     def listed(self) -> tuple[ListedKey, ...]:

@@ -36,10 +36,12 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Find out a fact. `issuer`: whose keys to list, for Fact.LISTING."""
+    """Find out a fact. `target`: the Secret to read, for Fact.TARGET; `issuer` and `search`: what to list, for Fact.LISTING."""
 
     fact: Fact
+    target: str | None = None
     issuer: KeyIssuerIdentity | None = None
+    search: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,7 @@ class IssuerDirectory:
         try:
             entry, identity = self._entry(ref, key.namespace)
             async with entry.lock:
+                entry, identity = self._entry(ref, key.namespace)  # it may have changed while others were served
                 client = await self._client(entry, ref, key.namespace)
                 user_id = await self._user(entry, client)
                 await self._load_workspaces(entry, client, spec, status)
@@ -113,8 +114,18 @@ class IssuerDirectory:
             workspace=workspace,
             user_id=user_id,
             namespace_labels=labels,
-            keys_in_namespace=self._cluster.count_users(identity, ref[1], key.namespace),
+            keys_in_namespace=self._rank(entry, identity, ref, key),
         )
+
+    def _rank(self, entry: _Entry, identity: KeyIssuerIdentity, ref: Ref, key: ResourceKey) -> int:
+        """The how many-th of its namespace's ApiKeys at this issuer it is, by age: a new one does not stop the others' renewals."""
+        count = self._cluster.count_users(identity, ref[1], key.namespace)
+        if count <= min((g.max_keys for g in entry.spec.grants or () if g.max_keys), default=count):
+            return count  # no grant minds, so nobody needs to be ranked
+        users = {key, *(user for user in self._cluster.users_of(identity, ref[1]) if user.namespace == key.namespace)}
+        seen = {user: self._cluster.api_key(user) for user in users}
+        age = {user: (obj["metadata"]["creationTimestamp"] if obj else "", user) for user, obj in seen.items()}
+        return sum(1 for one in age.values() if one <= age[key])
 
     async def client(self, identity: KeyIssuerIdentity, namespace: str | None) -> Issuer:
         """The client for keys that this very issuer made; `namespace`: where a KeyIssuer of that name lives.
@@ -122,16 +133,19 @@ class IssuerDirectory:
         Raises Terminal where the issuer cannot be used until somebody mends it, Retryable where it does not answer.
         """
         ref = (identity.kind, None if identity.kind == "ClusterKeyIssuer" else namespace, identity.name)
+        async with self._entry(ref, namespace)[0].lock:
+            return await self._client(self._made_by(ref, namespace, identity), ref, namespace)
+
+    def _made_by(self, ref: Ref, namespace: str | None, identity: KeyIssuerIdentity) -> _Entry:
         entry, found = self._entry(ref, namespace)
         if found.uid != identity.uid:
             # A key id unknown to another platform answers 404, which would count as revoked.
             raise Rejected(
                 f"{_say(ref)} was deleted and created again since it made this key; revoke the key at the "
-                'platform, then annotate the ApiKey with keywright.dev/abandon: "true"',
+                'platform, then delete the ApiKey and annotate it with keywright.dev/abandon: "true"',
                 reason=Reason.ISSUER_CREDENTIALS_GONE,
             )
-        async with entry.lock:
-            return await self._client(entry, ref, namespace)
+        return entry
 
     async def listing(
         self, identity: KeyIssuerIdentity, namespace: str | None, name: str

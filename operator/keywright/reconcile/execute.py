@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final, assert_never
 from keywright.api.apikey import Handled
 from keywright.api.reasons import Reason
 from keywright.errors import Ambiguous, Conflict, RateLimited, Rejected, Retryable, Terminal, Unavailable
-from keywright.keys import AttemptId, KeyRecord, ListedKey, Tag
+from keywright.keys import AttemptId, KeyRecord, Tag
+from keywright.planning.layout import layout_digest_of
 from keywright.planning.observed import Absent, Failure, Foreign, Present, Refusal
 from keywright.planning.steps import (
     AddFinalizer,
@@ -27,6 +28,7 @@ from keywright.planning.steps import (
 )
 from keywright.ports.issuer import IssuedKey, KeyRequest
 from keywright.ports.sink import Delivery
+from keywright.reconcile.observe import with_target
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -110,7 +112,15 @@ class Executor:
                 assert_never(step)
 
     async def _issue_and_deliver(self, step: IssueAndDeliver, s: Situation) -> Observed:
-        observed = replace(s.observed, fresh_attempt=None)
+        # What was read before the request says nothing of what stands after it.
+        observed = replace(
+            s.observed,
+            fresh_attempt=None,
+            failure=None,
+            listing=None,
+            searched=frozenset(),
+            fresh=s.observed.fresh - {step.layout.name},
+        )
         key = observed.subject.key
         request = KeyRequest(
             name=Tag.of(observed.cluster_id, observed.subject.uid, step.attempt.id).name_for(step.label),
@@ -133,17 +143,7 @@ class Executor:
         delivered = await self._deliver(Delivery(step.layout, s.owner, record, issued.plaintext), step.version)
         if isinstance(delivered, Failure):
             return replace(observed, failure=delivered)
-        listed = ListedKey(
-            key_id=issued.key_id,
-            name=request.name,
-            masked=issued.masked,
-            expires_on=issued.expires_on,
-            last_used=None,
-            workspace_id=step.workspace_id,
-        )
-        return replace(
-            observed, target=delivered, target_fresh=True, listing=(listed,), listing_fresh=True, failure=None
-        )
+        return replace(with_target(observed, step.layout.name, delivered), delivered=record.attempt)
 
     def _record(self, step: IssueAndDeliver, s: Situation, issued: IssuedKey) -> KeyRecord:
         subject = s.observed.subject
@@ -157,7 +157,7 @@ class Executor:
             issuer=step.attempt.issuer,
             masked=issued.masked,
             digest=issued.plaintext.digest(),
-            issued_at=(issued.created_at or self._clock()).replace(microsecond=0),
+            issued_at=self._issued_at(step, issued),
             expires_on=issued.expires_on,
             workspace_id=step.workspace_id,
             workspace_name=step.workspace_name,
@@ -166,6 +166,12 @@ class Executor:
             expiry=step.expiry,
             handled=step.attempt.handled or Handled(),
         )
+
+    def _issued_at(self, step: IssueAndDeliver, issued: IssuedKey) -> datetime:
+        """The issuer's word, where our own clock allows it: schedules and renewals are reckoned by ours."""
+        started, now = step.attempt.started_at.replace(microsecond=0), self._clock().replace(microsecond=0)
+        created = issued.created_at.replace(microsecond=0) if issued.created_at else now
+        return max(started, min(created, now))
 
     async def _check(self, client: Issuer, issued: IssuedKey) -> str | None:
         """None once the platform accepts the new key; else a sentence, after a bounded time."""
@@ -182,7 +188,11 @@ class Executor:
         return f"The new key does not work and was revoked: {trouble}. With checkNewKeys: false the issuer's keys are not tried."
 
     async def _deliver(self, delivery: Delivery, version: str | None) -> Present | Failure:
-        """Write with compare-and-set, again and again for a bounded time while the plaintext is in hand."""
+        """Write with compare-and-set, again and again for a bounded time while the plaintext is in hand.
+
+        Not the target's version alone says whether it may be written again, but the attempt: once that is closed, somebody else has
+        fenced the target and may have delivered another key since.
+        """
         layout, record = delivery.layout, delivery.record
         unsure = False
         trouble = "the target could not be written"
@@ -205,13 +215,17 @@ class Executor:
                 await self._sleep(pause)
             try:
                 target = await self._sink.read(layout.namespace, layout.name)
+                held = await self._holds(record)
             except (Retryable, Terminal, Ambiguous) as error:
                 trouble = str(error)
                 continue
             if isinstance(target, Present) and target.record and target.record.attempt == record.attempt:
                 return target
-            if isinstance(target, Foreign) or (isinstance(target, Present) and target.fence == record.attempt):
+            if isinstance(target, Foreign) or (isinstance(target, Present) and target.owner != record.owner):
                 trouble = "somebody else took the target"
+                break
+            if not held or (isinstance(target, Present) and target.fence == record.attempt):
+                trouble = "another process took over the attempt"
                 break
             version = target.version if isinstance(target, Present) else None
         return Failure(
@@ -222,13 +236,21 @@ class Executor:
             settled=not unsure,
         )
 
+    async def _holds(self, record: KeyRecord) -> bool:
+        """Whether the attempt is still open, read after the target: a fence that was put since makes the next write fail."""
+        seen = await self._cluster.refresh(record.owner)
+        if seen is None or seen["metadata"]["uid"] != record.owner_uid:
+            return False
+        attempt = (seen.get("status") or {}).get("attempt") or {}
+        return attempt.get("id") == record.attempt
+
     async def _fence(self, step: FenceTarget, s: Situation) -> Observed:
         try:
             target = await self._sink.fence(step.layout, s.owner, step.attempt.id, step.version)
         except Rejected as error:
             refusal = Refusal(Reason.of(error.reason, Reason.TARGET_REFUSED), f"the target cannot be fenced: {error}")
-            return replace(s.observed, listing=refusal, listing_fresh=False)
-        return replace(s.observed, target=target, target_fresh=True)
+            return replace(s.observed, listing=refusal)
+        return with_target(s.observed, step.layout.name, target)
 
     async def _revoke(self, step: RevokeKey, s: Situation) -> Observed:
         observed = s.observed
@@ -238,16 +260,20 @@ class Executor:
         except (Terminal, Retryable, Ambiguous) as error:
             self._directory.failed(step.issuer, observed.subject.key.namespace, error)
             return replace(observed, failed_revocations={**observed.failed_revocations, step.key_id: str(error)})
+        self._observer.revoked(step.key_id)
         return replace(observed, revoked=observed.revoked | {step.key_id})
 
     async def _rewrite(self, step: RewriteTarget, s: Situation) -> Observed:
-        target = s.observed.target
+        name = step.layout.name
+        target = s.observed.targets.get(name)
         if not isinstance(target, Present):
             raise Conflict("the target is gone")
         try:
-            return replace(s.observed, target=await self._sink.rewrite(step.layout, s.owner, target), target_fresh=True)
+            rewritten = await self._sink.rewrite(step.layout, s.owner, target)
         except Rejected as error:
             return replace(s.observed, rehearsal=Refusal(Reason.of(error.reason, Reason.TARGET_REFUSED), str(error)))
+        observed = self._observer.rewrote(s, layout_digest_of(step.layout, s.owner))
+        return with_target(observed, name, rewritten)
 
     async def _clean(self, step: CleanTarget, s: Situation) -> Observed:
         """A target that is not ours (any more) is left alone."""
@@ -255,14 +281,21 @@ class Executor:
         version = step.version
         if version is None:
             target = await self._sink.read(namespace, step.name)
-            mine = isinstance(target, Present) and target.owner_uid == observed.subject.uid
-            version = target.version if isinstance(target, Present) and mine else None
+            if isinstance(target, Present) and _belongs(target, s):
+                version = target.version
+            else:
+                observed = with_target(observed, step.name, target)
         if version is not None:
             await self._sink.clean(namespace, step.name, version)
-        observed = replace(observed, cleaned=observed.cleaned | {step.name})
-        if s.layout and s.layout.name == step.name:
-            observed = replace(observed, target=Absent(), target_fresh=True)
-        return observed
+            observed = with_target(observed, step.name, Absent())
+        return replace(observed, cleaned=observed.cleaned | {step.name})
+
+
+def _belongs(target: Present, s: Situation) -> bool:
+    """Made for this very ApiKey, or taken over by it: a namesake's that was never adopted is left."""
+    if target.owner_uid == s.observed.subject.uid:
+        return True
+    return s.is_mine(target) and target.record is not None and target.record.key_id == s.status.key_id
 
 
 def _failure_of(error: Terminal | Retryable | Ambiguous) -> Failure:
@@ -285,7 +318,7 @@ def _failure_of(error: Terminal | Retryable | Ambiguous) -> Failure:
         )
     counts = error.reason == Reason.ISSUER_REFUSED
     return Failure(
-        Reason(error.reason),
+        Reason.of(error.reason, Reason.ISSUER_UNAVAILABLE),
         str(error),
         None,
         maybe_committed=False,

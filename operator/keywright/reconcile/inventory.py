@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from pydantic import ValidationError
+
 from keywright.api.apikey import KeyIssuerIdentity
 from keywright.api.base import Condition
 from keywright.api.durations import parse_duration
@@ -25,7 +27,7 @@ from keywright.reconcile.directory import refusal_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from keywright.keys import AttemptId, ListedKey
+    from keywright.keys import AttemptId, KeyId, ListedKey
     from keywright.ports.cluster import Cluster, Object
     from keywright.ports.sink import Sink
     from keywright.reconcile.directory import IssuerDirectory, Ref
@@ -34,6 +36,8 @@ __all__ = ["Inventory"]
 
 _GONE_AFTER: Final = 2
 """Passes in a row that must miss a key: listings may lag."""
+_LOOKED_AGAIN: Final = 0.5
+"""The share of its interval that must lie between two passes for both to count: an edited issuer is looked at again at once."""
 _FAILED_AGAIN: Final = timedelta(seconds=20)
 
 
@@ -43,6 +47,7 @@ class _Book:
 
     by_uid8: dict[str, list[ListedKey]] = field(default_factory=dict)
     missed: dict[str, int] = field(default_factory=dict)
+    counted_at: datetime | None = None
 
 
 class Inventory:
@@ -77,6 +82,12 @@ class Inventory:
         """Whether the last passes in a row missed this key."""
         return any(book.missed.get(key_id, 0) >= _GONE_AFTER for book in self._books.values())
 
+    def strike(self, key_id: KeyId) -> None:
+        """A key is known to be dead: what the last pass found is older than that."""
+        for book in self._books.values():
+            for uid8, keys in book.by_uid8.items():
+                book.by_uid8[uid8] = [key for key in keys if key.key_id != key_id]
+
     async def refresh(self, ref: Ref) -> timedelta | None:
         """One pass over one issuer. Returns the time until the next; None where the issuer is gone."""
         found = self._cluster.issuer(*ref)
@@ -95,38 +106,41 @@ class Inventory:
         if isinstance(listing, Refusal):
             await self._say(found, spec, listing)
             return max(_FAILED_AGAIN, timedelta(seconds=listing.after or 0))
-        users = [seen for seen in map(self._cluster.api_key, self._cluster.users_of(identity, ref[1])) if seen]
-        book = self._book(ref, listing, users, begun)
-        strays = self._strays(book, users)
+        concerned = [seen for seen in self._cluster.api_keys() if identity.uid in _issuers_named(seen)]
+        again = timedelta(seconds=parse_duration(spec.inventory_interval).total_seconds() * _LOOKED_AGAIN)
+        book = self._book(
+            self._books.get(ref, _Book()), listing, _current_keys(concerned, identity, begun), (begun, again)
+        )
+        strays = self._strays(book)
         self._books[ref] = book
         await self._say(found, spec, (sum(map(len, book.by_uid8.values())), strays))
-        self._wake_concerned(book, users)
+        self._wake_concerned(book, concerned)
         return parse_duration(spec.inventory_interval)
 
-    def _book(self, ref: Ref, listing: Iterable[ListedKey], users: list[Object], begun: datetime) -> _Book:
+    def _book(
+        self, before: _Book, listing: Iterable[ListedKey], expected: set[str], pace: tuple[datetime, timedelta]
+    ) -> _Book:
+        """`pace`: when the pass began, and how long after the last one that counted it counts too."""
         by_uid8: dict[str, list[ListedKey]] = defaultdict(list)
         for key in listing:
             tag = Tag.parse(key.name)
             if tag is not None and tag.cluster == self._cluster_id:
                 by_uid8[tag.uid8].append(key)
         live = {key.key_id for keys in by_uid8.values() for key in keys}
-        expected = {
-            status["keyId"]
-            for seen in users
-            if (status := seen.get("status") or {}).get("keyId") and _issued_before(status, begun)
-        }
         missing = {key_id for key_id in expected if key_id not in live}
-        before = self._books.get(ref, _Book()).missed
+        begun, again = pace
         if missing == expected and len(expected) > 1:
             # All at once: the admin key is of another organization now, or somebody cleared the list. Nothing is re-issued.
-            return _Book(dict(by_uid8), {})
-        return _Book(dict(by_uid8), {key_id: before.get(key_id, 0) + 1 for key_id in missing})
+            return _Book(dict(by_uid8), {}, begun)
+        if before.counted_at is not None and begun - before.counted_at < again:
+            return _Book(dict(by_uid8), {k: n for k, n in before.missed.items() if k in missing}, before.counted_at)
+        return _Book(dict(by_uid8), {key_id: before.missed.get(key_id, 0) + 1 for key_id in missing}, begun)
 
-    def _strays(self, book: _Book, users: list[Object]) -> int:
+    def _strays(self, book: _Book) -> int:
         """Live keys with this cluster's tag that no ApiKey names, nor a delivered record in a target."""
         named: set[str] = set(self._sink.recorded())
         attempts: set[AttemptId] = set()
-        for seen in users:
+        for seen in self._cluster.api_keys():
             status = seen.get("status") or {}
             named.update(filter(None, [status.get("keyId"), *(p["keyId"] for p in status.get("previous") or ())]))
             attempts.update(a["id"] for a in [status.get("attempt"), *(status.get("closedAttempts") or ())] if a)
@@ -137,9 +151,9 @@ class Inventory:
             if key.key_id not in named and (tag := Tag.parse(key.name)) is not None and tag.attempt not in attempts
         )
 
-    def _wake_concerned(self, book: _Book, users: list[Object]) -> None:
+    def _wake_concerned(self, book: _Book, concerned: list[Object]) -> None:
         """ApiKeys with a late key, or whose key is gone."""
-        for seen in users:
+        for seen in concerned:
             status, meta = seen.get("status") or {}, seen["metadata"]
             late = status.get("closedAttempts") and book.by_uid8.get(meta["uid"][:8])
             if late or book.missed.get(status.get("keyId", ""), 0) >= _GONE_AFTER:
@@ -147,7 +161,7 @@ class Inventory:
 
     async def _say(self, found: Object, spec: KeyIssuerSpec | None, result: Refusal | tuple[int, int]) -> None:
         """Write the issuer's status where it changed."""
-        before = KeyIssuerStatus.model_validate(found.get("status") or {})
+        before = _status_of(found)
         keys, strays = before.keys, before.strays
         if isinstance(result, Refusal):
             status, reason, message = "False", result.reason, result.message
@@ -175,6 +189,32 @@ class Inventory:
             await self._cluster.patch_status(found, after.to_dict())
         except Retryable:
             return  # somebody edits the issuer, or the apiserver is away: the next pass says it
+
+
+def _status_of(found: Object) -> KeyIssuerStatus:
+    """What was said of an issuer; what cannot be read is said anew."""
+    try:
+        return KeyIssuerStatus.model_validate(found.get("status") or {})
+    except ValidationError:
+        return KeyIssuerStatus()
+
+
+def _issuers_named(seen: Object) -> set[str]:
+    """The uids of all issuers that hold keys of an ApiKey, wherever its spec points by now."""
+    status = seen.get("status") or {}
+    entries = [status, status.get("attempt"), *(status.get("closedAttempts") or ()), *(status.get("previous") or ())]
+    return {entry["issuer"]["uid"] for entry in entries if entry and entry.get("issuer")}
+
+
+def _current_keys(concerned: list[Object], identity: KeyIssuerIdentity, begun: datetime) -> set[str]:
+    """The keys that a listing begun then must show: others are of another issuer, or newer."""
+    return {
+        status["keyId"]
+        for seen in concerned
+        if (status := seen.get("status") or {}).get("keyId")
+        and (status.get("issuer") or {}).get("uid") == identity.uid
+        and _issued_before(status, begun)
+    }
 
 
 def _issued_before(status: Object, begun: datetime) -> bool:

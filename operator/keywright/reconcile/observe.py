@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 from keywright.api.reading import read_spec, read_status
 from keywright.api.reasons import Reason
 from keywright.errors import Conflict, Rejected
-from keywright.keys import ResourceKey, Tag
-from keywright.planning.observed import Absent, Fact, Observed, Present, Refusal, Subject
+from keywright.keys import ResourceKey
+from keywright.planning.observed import Absent, Fact, Observed, Present, Refusal, Rewriting, Subject
 from keywright.ports.cluster import FINALIZER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from keywright.api.apikey import ApiKeySpec, ApiKeyStatus
-    from keywright.keys import AttemptId
+    from keywright.keys import AttemptId, KeyId
+    from keywright.planning.observed import TargetState
     from keywright.planning.situation import Situation
     from keywright.planning.steps import Look
     from keywright.ports.cluster import Cluster, Object
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
     from keywright.reconcile.directory import IssuerDirectory
     from keywright.reconcile.inventory import Inventory
 
-__all__ = ["Observer", "subject_of"]
+__all__ = ["Observer", "subject_of", "with_target"]
 
 _ROTATE = "keywright.dev/rotate"
 _COMPROMISED = "keywright.dev/compromised"
 _ABANDON = "keywright.dev/abandon"
+_REWRITINGS_KEPT = 4096
+"""More than are rewritten in the minute for which they count."""
 
 
 def subject_of(seen: Object) -> Subject:
@@ -48,6 +51,11 @@ def subject_of(seen: Object) -> Subject:
         compromised=annotations.get(_COMPROMISED),
         abandon=annotations.get(_ABANDON) == "true",
     )
+
+
+def with_target(observed: Observed, name: str, target: TargetState) -> Observed:
+    """What was read or written just now."""
+    return replace(observed, targets={**observed.targets, name: target}, fresh=observed.fresh | {name})
 
 
 class Observer:
@@ -74,6 +82,7 @@ class Observer:
         self._min_interval = min_interval
         self._late_window = late_window
         self._new_attempt_id = new_attempt_id
+        self._rewritten: dict[str, Rewriting] = {}
 
     def begin(self, seen: Object) -> tuple[ApiKeySpec, ApiKeyStatus, Observed]:
         """What is known without asking. Raises Rejected(InvalidSpec) where spec or status cannot be read."""
@@ -86,16 +95,35 @@ class Observer:
             next_attempt=self._new_attempt_id(),
         )
         if spec.target.secret:
-            observed = self._with_target(observed, spec.target.secret.name)
+            observed = self._with_known(observed, spec.target.secret.name)
+        if status.target and status.target.name not in observed.targets:
+            observed = self._with_known(observed, status.target.name)
+        observed = self._with_claims(observed, spec)
         if status.closed_attempts:
             observed = replace(observed, listing=self._inventory.listed(subject.uid))
-        if status.key_id:
-            observed = replace(observed, key_gone=self._inventory.is_gone(status.key_id))
-        return spec, status, observed
+        observed = replace(observed, rewritten=self._rewritten.get(subject.uid))
+        return spec, status, self._with_key(observed, status)
 
     def again(self, seen: Object, observed: Observed) -> tuple[ApiKeySpec, ApiKeyStatus, Observed]:
-        """After a write of our own: the object anew, all other facts as they were."""
-        return read_spec(seen), read_status(seen), replace(observed, subject=subject_of(seen))
+        """After a write of our own: the object anew, other facts as they were; each attempt gets an id of its own."""
+        spec, status = read_spec(seen), read_status(seen)
+        observed = replace(observed, subject=subject_of(seen), next_attempt=self._new_attempt_id())
+        return spec, status, self._with_key(observed, status)
+
+    def rewrote(self, s: Situation, layout_digest: str) -> Observed:
+        """A target was laid out anew just now: remembered for a while, also beyond this pass."""
+        self._rewritten[s.observed.subject.uid] = rewriting = Rewriting(layout_digest, s.now)
+        while len(self._rewritten) > _REWRITINGS_KEPT:
+            del self._rewritten[next(iter(self._rewritten))]
+        return replace(s.observed, rewritten=rewriting)
+
+    def revoked(self, key_id: KeyId) -> None:
+        """A key is dead: an older listing that still shows it is corrected."""
+        self._inventory.strike(key_id)
+
+    def _with_key(self, observed: Observed, status: ApiKeyStatus) -> Observed:
+        """Whether the current key is gone: never a word on the one before it."""
+        return replace(observed, key_gone=status.key_id is not None and self._inventory.is_gone(status.key_id))
 
     async def look(self, step: Look, s: Situation) -> Observed:
         """Find out one fact. Raises Retryable where the apiserver does not answer."""
@@ -106,15 +134,14 @@ class Observer:
             case Fact.LISTING:
                 if step.issuer is None:
                     raise Rejected("a listing needs an issuer", reason="InvalidSpec")
-                name = Tag.search(observed.cluster_id, observed.subject.uid)
-                if (record := s.record) is not None and record.owner_uid != observed.subject.uid:
-                    name = Tag.search(
-                        record.cluster, record.owner_uid
-                    )  # a re-created ApiKey looks for its predecessor's key
-                listing = await self._directory.listing(step.issuer, key.namespace, name)
-                return replace(observed, listing=listing, listing_fresh=not isinstance(listing, Refusal))
+                listing = await self._directory.listing(step.issuer, key.namespace, step.search)
+                if isinstance(listing, Refusal):
+                    return replace(observed, listing=listing)
+                listed = s.listed if observed.searched else ()
+                searched = observed.searched | {(step.issuer.uid, step.search)}
+                return replace(observed, listing=(*listed, *listing), searched=searched)
             case Fact.TARGET:
-                return await self._read_target(s)
+                return await self._read_target(s, step.target)
             case Fact.REHEARSAL:
                 return await self._rehearse(s)
 
@@ -122,39 +149,39 @@ class Observer:
         """The dry run of the very write also tells whether something stands there: no read before it."""
         layout = s.layout
         if layout is None:
-            return replace(s.observed, rehearsal=True)
+            return replace(s.observed, rehearsal=Refusal(Reason.TARGET_UNSUPPORTED, "the target is no Secret"))
         try:
             await self._sink.rehearse(layout, s.owner, s.target_version)
         except Conflict:
-            return await self._read_target(s)
+            return await self._read_target(s, layout.name)
         except Rejected as error:
             return replace(s.observed, rehearsal=Refusal(Reason.of(error.reason, Reason.TARGET_REFUSED), str(error)))
-        if s.observed.target is None:
-            return replace(s.observed, rehearsal=True, target=Absent(), target_fresh=True)
+        if s.target is None:
+            return replace(with_target(s.observed, layout.name, Absent()), rehearsal=True)
         return replace(s.observed, rehearsal=True)
 
-    async def _read_target(self, s: Situation) -> Observed:
-        layout = s.layout
-        if layout is None:
-            return replace(s.observed, target_fresh=True)
-        target = await self._sink.read(layout.namespace, layout.name)
-        observed = replace(s.observed, target=target, target_fresh=True, rehearsal=None)
-        return self._with_claims(observed, layout.name)
+    async def _read_target(self, s: Situation, name: str | None) -> Observed:
+        if name is None:
+            raise Rejected("a read needs a target", reason="InvalidSpec")
+        target = await self._sink.read(s.observed.subject.key.namespace, name)
+        return self._with_claims(replace(with_target(s.observed, name, target), rehearsal=None), s.spec)
 
-    def _with_target(self, observed: Observed, name: str) -> Observed:
+    def _with_known(self, observed: Observed, name: str) -> Observed:
         target = self._sink.known(observed.subject.key.namespace, name)
-        return self._with_claims(replace(observed, target=target), name)
+        return replace(observed, targets={**observed.targets, name: target}) if target else observed
 
-    def _with_claims(self, observed: Observed, name: str) -> Observed:
-        """Who else claims this target: the one in the record has it, else the oldest."""
-        me = observed.subject
+    def _with_claims(self, observed: Observed, spec: ApiKeySpec) -> Observed:
+        """Who else claims the spec's target: the one in the record has it, else the oldest."""
+        if spec.target.secret is None:
+            return observed
+        me, name = observed.subject, spec.target.secret.name
         claims = [subject_of(c) for c in self._cluster.claimants(me.key.namespace, name)]
-        claims = [c for c in claims if c.uid != me.uid and not c.deleting]
-        target = observed.target
+        claims = [c for c in claims if c.uid != me.uid and c.key != me.key and not c.deleting]
+        target = observed.targets.get(name)
         owner_exists = not isinstance(target, Present) or self._cluster.api_key(target.owner) is not None
         rival = None
         if claims:
-            recorded = target.owner_uid if isinstance(target, Present) else None
-            first = min([*claims, me], key=lambda c: (c.uid != recorded, c.created_at, c.key))
+            recorded = target.owner if isinstance(target, Present) else None
+            first = min([*claims, me], key=lambda c: (c.key != recorded, c.created_at, c.key))
             rival = first.key if first.uid != me.uid else None
         return replace(observed, rival=rival, owner_exists=owner_exists)

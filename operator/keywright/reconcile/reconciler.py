@@ -36,6 +36,8 @@ _MOST_STEPS: Final = 64
 """No decision needs so many: a planner that does not come to rest is stopped, and said."""
 _MOST_CONFLICTS: Final = 5
 _LATER: Final = timedelta(seconds=20)
+_SOONEST: Final = timedelta(seconds=1)
+"""No name comes back sooner by time alone: whatever a planner says, that is no busy loop."""
 
 
 class Reconciler:
@@ -81,7 +83,7 @@ class Reconciler:
             step = decision.step
             if isinstance(step, Wait):
                 self._tell(seen, decision)
-                return max(timedelta(0), step.until - self._clock()) if step.until else None
+                return max(_SOONEST, step.until - self._clock()) if step.until else None
             taken = await self._executor.take(step, situation, seen)
             failed = (
                 len(taken.observed.failed_revocations) > len(observed.failed_revocations)

@@ -18,7 +18,7 @@ __all__ = ["QueueClosed", "WorkQueue"]
 K = TypeVar("K", bound="Hashable")
 
 
-class QueueClosed(Exception):  # noqa: N818 - a signal to stop, no error
+class QueueClosed(Exception):
     """No more names will be given out."""
 
 
