@@ -55,8 +55,8 @@ demo: install controlplane ## the whole life of a few keys on this machine
 bench: install controlplane ## throughput beside the floor of a bare client
 	@$(BIN)/python benchmarks/issue.py $(BENCH)
 
-generate: install ## crds/ from the models
-	@$(BIN)/python -m keywright.api.crd crds
+generate: install ## crds/ and docs/reasons.md from the models
+	@$(BIN)/python -m keywright.api.crd crds docs
 
 lock: $(STAMPS)/venv ## requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --extra sandbox --group dev --universal --python-version 3.11 \

@@ -51,7 +51,9 @@ async def an_issuer(wire):
                 "requests": {"perSecond": per_second, "burst": burst, "timeout": "10s"},
             }
         )
-        issuer = mistral_factory(allow_insecure=True, on_request=on_request)(spec, SecretValue(admin_key), ca_bundle)
+        issuer = mistral_factory(allow_insecure=True, on_request=on_request)(
+            spec, SecretValue(admin_key), SecretValue(ca_bundle) if ca_bundle is not None else None
+        )
         if deadline is not None:
             issuer._client._deadline = deadline  # shorter than a spec can say, so that no test waits for seconds
         made.append(issuer)

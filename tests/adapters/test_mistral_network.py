@@ -30,7 +30,9 @@ def a_spec(**mistral) -> KeyIssuerSpec:
 def refused(*, allow_insecure=False, ca_bundle=None, **mistral) -> str:
     """The message with which the factory refuses a spec."""
     with pytest.raises(Rejected) as caught:
-        mistral_factory(allow_insecure=allow_insecure)(a_spec(**mistral), SecretValue("ak"), ca_bundle)
+        mistral_factory(allow_insecure=allow_insecure)(
+            a_spec(**mistral), SecretValue("ak"), SecretValue(ca_bundle) if ca_bundle is not None else None
+        )
     assert caught.value.reason == "IssuerInvalid"
     return str(caught.value)
 

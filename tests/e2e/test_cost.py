@@ -82,6 +82,7 @@ def test_an_idle_minute_with_100_keys_writes_nothing(
             team.ready(name)
         wait_for(lambda: len(all_events(team)) == len(names), "all events are written")
         wait_for(lambda: team_issuer_status(team).get("keys") == len(names), "the inventory has counted them")
+        wait_for(lambda: all("lastUsed" in team.status(name) for name in names), "the check of each is in its status")
         before = len(requests(plane, f"{namespace}:keywright", namespace))
         calls = issuer_calls(operator)
         over = time.monotonic() + 60

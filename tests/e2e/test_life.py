@@ -44,6 +44,7 @@ def an_api_key_becomes_a_working_key_and_dies_with_it(team: Team):
     assert secret is not None
     assert secret["metadata"]["labels"]["keywright.dev/managed"] == "true"
     assert secret["metadata"]["annotations"]["keywright.dev/key-id"] == status["keyId"]
+    assert status == {k: v for k, v in status.items() if v}, "what says nothing is left out"
     uid = key["name"].rpartition("/")[0].rpartition("/")[2]
 
     team.delete()

@@ -163,6 +163,7 @@ def an_attempt(attempt: str = "aaaaaaa1", **changes: Any) -> Attempt:
         "reason": "NotIssued",
         "generation": 1,
         "issuer": ISSUER,
+        "target": SECRET,
         "handled": Handled(),
     }
     return Attempt(**{**fields, **changes})

@@ -129,7 +129,7 @@ def test_a_word_of_a_newer_version_is_understood_as_well_as_can_be():
 def test_a_moved_key_says_where_the_older_one_stands():
     """So that the old Secret goes with it."""
     spec = an_api_key(target={"secret": {"name": "elsewhere"}})
-    before = settled(attempt=an_attempt("aaaaaaa2", reason="SpecChanged"))
+    before = settled(attempt=an_attempt("aaaaaaa2", reason="SpecChanged", target="elsewhere"))
     seen = observed(a_target(NEW, spec), at="elsewhere", delivered=NEW.attempt)
     step = decide(spec, before, seen).step
     assert isinstance(step, WriteStatus)

@@ -102,7 +102,7 @@ def statuses(draw: st.DrawFn) -> ApiKeyStatus:
         "failures": draw(st.integers(0, 4)),
         "next_attempt_at": draw(st.none() | SOMETIMES.map(lambda t: NOW + t)),
         "observed_generation": draw(st.sampled_from([None, 1, 2])),
-        "handled": draw(st.none() | st.just(Handled(rotate="1"))),
+        "handled": draw(st.sampled_from([Handled(), Handled(rotate="1")])),
     }
     if status.key_id:
         changes["previous"] = [p for p in changes["previous"] if p.key_id != status.key_id]

@@ -268,7 +268,7 @@ def mistral_factory(
     (create, revoke, list, workspaces, user, check), status or unreachable, untrusted, timeout, cut, closed, and seconds.
     """
 
-    def make(spec: KeyIssuerSpec, admin_key: SecretValue, ca_bundle: str | None) -> Issuer:
+    def make(spec: KeyIssuerSpec, admin_key: SecretValue, ca_bundle: SecretValue | None) -> Issuer:
         mistral = spec.mistral
         if mistral is None:
             raise Rejected("spec.mistral is missing; a keyissuer needs it", reason=Reason.ISSUER_INVALID)
@@ -280,7 +280,7 @@ def mistral_factory(
             if checked_at is None
             else _valid("checkUrl", lambda: base_url(checked_at, allow_insecure=allow_insecure))
         )
-        tls = _valid("caBundle", lambda: trust(ca_bundle))
+        tls = _valid("caBundle", lambda: trust(ca_bundle.reveal() if ca_bundle else None))
         return MistralIssuer(
             mistral,
             admin_key,

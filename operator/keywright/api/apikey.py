@@ -7,7 +7,7 @@ apiserver); what depends on the world or the clock is planning's.
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, JsonValue
 
@@ -329,6 +329,7 @@ class Attempt(Kind):
     reason: str = Field(description="Why a key is issued.")
     generation: int = Field(description="The metadata.generation it was decided for.")
     issuer: KeyIssuerIdentity = Field(description="The issuer asked.")
+    target: str = Field(description="The Secret it delivers into.")
     handled: Handled | None = Field(default=None, description="The trigger annotations this attempt answers.")
 
 
@@ -401,7 +402,7 @@ class ApiKeyStatus(Kind):
     closed_attempts: Annotated[list[ClosedAttempt], Field(max_length=64)] = Field(
         default_factory=list, description="Tries of the last day that delivered nothing."
     )
-    handled: Handled | None = Field(default=None, description="Trigger annotations that have been answered.")
+    handled: Handled = Field(default_factory=Handled, description="Trigger annotations that have been answered.")
     failures: int = Field(default=0, description="Attempts in a row that delivered nothing.")
     recent_issuances: Annotated[list[Issuance], Field(max_length=8)] = Field(
         default_factory=list, description="The last deliveries: the storm guard counts them."
@@ -412,6 +413,10 @@ class ApiKeyStatus(Kind):
     conditions: Conditions = Field(
         default_factory=list, description="Ready, Reconciling, Stalled, as kstatus reads them."
     )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in the API: what says nothing (an empty list, no failures) is left out, for whoever reads it."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
 
     def condition(self, of_type: str) -> Condition | None:
         """The condition of this type, if it stands."""

@@ -41,7 +41,6 @@ class Reason(StrEnum):
     # Refused before a key was asked for.
     INVALID_SPEC = "InvalidSpec"
     ISSUER_NOT_FOUND = "IssuerNotFound"
-    ISSUER_NOT_READY = "IssuerNotReady"
     ISSUER_INVALID = "IssuerInvalid"
     ISSUER_REFUSED = "IssuerRefused"
     ISSUER_UNAVAILABLE = "IssuerUnavailable"
@@ -70,7 +69,6 @@ class Reason(StrEnum):
     KEY_CHECK_FAILED = "KeyCheckFailed"
     ATTEMPT_LOST = "AttemptLost"
     RENEWAL_FAILING = "RenewalFailing"
-    CIRCUIT_OPEN = "CircuitOpen"
     REVOCATION_FAILED = "RevocationFailed"
 
     # Told in events.
@@ -82,7 +80,6 @@ class Reason(StrEnum):
     ABANDONED = "Abandoned"
     EXPIRY_CLAMPED = "ExpiryClamped"
     OVERLAP_FULL = "OverlapFull"
-    FIELD_WITHOUT_EFFECT = "FieldWithoutEffect"
 
     # KeyIssuer, ClusterKeyIssuer.
     ADMIN_KEY_WORKS = "AdminKeyWorks"
@@ -115,7 +112,6 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.WAITING: "Nothing to do until the time given in status.next.",
     Reason.INVALID_SPEC: "The spec cannot be understood; the message says what to write.",
     Reason.ISSUER_NOT_FOUND: "spec.issuerRef names no issuer.",
-    Reason.ISSUER_NOT_READY: "The issuer has not been looked at yet.",
     Reason.ISSUER_INVALID: "The issuer's own spec must change (URL, references).",
     Reason.ISSUER_REFUSED: "The issuer understood the request and refused it.",
     Reason.ISSUER_UNAVAILABLE: "The issuer does not answer; it is tried again.",
@@ -142,7 +138,6 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.KEY_CHECK_FAILED: "The new key did not work at the issuer and was revoked; the old one stays.",
     Reason.ATTEMPT_LOST: "An interrupted attempt left a key that nobody holds; it was revoked.",
     Reason.RENEWAL_FAILING: "The key works, but its renewal fails.",
-    Reason.CIRCUIT_OPEN: "Three attempts in a row delivered nothing: one try per hour until the cause is mended.",
     Reason.REVOCATION_FAILED: "A key could not be revoked yet; it is tried again.",
     Reason.REVOKED: "A key was revoked.",
     Reason.RETAINED: "The ApiKey is gone; its key and target stay, as deletionPolicy says.",
@@ -152,7 +147,6 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.ABANDONED: "Released by keywright.dev/abandon; the event names the keys left at the issuer.",
     Reason.EXPIRY_CLAMPED: "The platform's policy gave another last day than asked.",
     Reason.OVERLAP_FULL: "More than five older keys were alive; the oldest was revoked early.",
-    Reason.FIELD_WITHOUT_EFFECT: "A field of the spec has no effect in this version.",
     Reason.ADMIN_KEY_WORKS: "The issuer accepts the admin key.",
 }
 """One sentence each; docs/reasons.md is made from these."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
+    from datetime import date, datetime
 
     from keywright.api.apikey import KeyIssuerIdentity
     from keywright.api.keyissuer import KeyIssuerSpec
@@ -183,6 +183,8 @@ class Observed:
     listing: tuple[ListedKey, ...] | Refusal | None = None
     searched: frozenset[tuple[str, str]] = field(default_factory=frozenset)
     """What this pass has listed itself: the issuer's uid and the part of a name that was looked for. Empty: an older listing."""
+    last_used: date | None = None
+    """The day that the inventory has for the current key."""
     key_gone: bool = False
     """The inventory missed the current key twice in a row."""
     fresh_attempt: AttemptId | None = None

@@ -97,7 +97,7 @@ def settled(s: Situation, record: KeyRecord, *, adopted: bool) -> ApiKeyStatus:
     attempt = status.attempt
     answered = attempt is not None and attempt.id == record.attempt
     reason = Reason.of(attempt.reason, Reason.NOT_ISSUED) if attempt and answered else Reason.ADOPTED
-    subject, before = s.observed.subject, status.handled or Handled()
+    subject, before = s.observed.subject, status.handled
     if status.key_id is None:
         handled = Handled(rotate=subject.rotate, compromised=subject.compromised)
     else:
@@ -208,6 +208,9 @@ def refused(s: Situation, reason: Reason, message: str, *, stalled: bool) -> Api
 def steady(s: Situation) -> ApiKeyStatus:
     """The key stands in its target and fits the spec, and nothing is to be done about it."""
     status, spec = s.status, s.spec
+    if s.observed.last_used:
+        status = status.model_copy(update={"last_used": s.observed.last_used})
+        s = s.with_status(status)
     if status.issued_at and status.expires_at:
         renewal = schedule.renewal_time(spec, status.issued_at, status.expires_at.date(), s.observed.subject.uid)
         status = status.model_copy(update={"renewal_time": renewal})

@@ -96,7 +96,7 @@ def _issue(s: Situation) -> Decision | None:
     if s.spec.suspend:
         return _suspended(s, why)
     if rules.answered_at_once(s, why):
-        handled = (s.status.handled or Handled()).model_copy(update={"rotate": s.observed.subject.rotate})
+        handled = s.status.handled.model_copy(update={"rotate": s.observed.subject.rotate})
         return Decision(
             WriteStatus(s.status.model_copy(update={"handled": handled}), "report"), why.reason, "Just rotated."
         )
@@ -174,6 +174,7 @@ def _intend(s: Situation, why: Cause) -> Decision:
         reason=why.reason,
         generation=subject.generation,
         issuer=facts.identity,
+        target=s.place or "",
         handled=Handled(rotate=subject.rotate, compromised=subject.compromised),
     )
     return Decision(

@@ -43,7 +43,7 @@ def not_issued(s: Situation) -> Cause | None:
 def compromised(s: Situation) -> Cause | None:
     """Somebody says that the key leaked: ahead of all else but the first issuance."""
     asked = s.observed.subject.compromised
-    if asked is None or asked == (s.status.handled.compromised if s.status.handled else None):
+    if asked is None or asked == s.status.handled.compromised:
         return None
     return Cause(Reason.COMPROMISED, "keywright.dev/compromised got a new value: all older keys are revoked at once.")
 
@@ -82,7 +82,7 @@ def spec_changed(s: Situation) -> Cause | None:
 def triggered(s: Situation) -> Cause | None:
     """Somebody asks for a rotation now."""
     asked = s.observed.subject.rotate
-    if asked is None or asked == (s.status.handled.rotate if s.status.handled else None):
+    if asked is None or asked == s.status.handled.rotate:
         return None
     return Cause(Reason.TRIGGERED, "keywright.dev/rotate got a new value.")
 

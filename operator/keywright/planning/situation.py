@@ -49,14 +49,8 @@ class Situation:
 
     @property
     def place(self) -> str | None:
-        """The Secret in question: where an open attempt delivers, else where the spec says.
-
-        An attempt delivers where the spec said when it was written down; was the spec edited since, that is where the key is.
-        """
-        attempt, there = self.status.attempt, self.status.target
-        if attempt is None or there is None or attempt.generation == self.observed.subject.generation:
-            return self.wanted_place
-        return there.name
+        """The Secret in question: where an open attempt delivers, else where the spec says."""
+        return self.status.attempt.target if self.status.attempt else self.wanted_place
 
     @property
     def home(self) -> str | None:

@@ -87,6 +87,6 @@ class Issuer(Protocol):
 class IssuerFactory(Protocol):
     """Makes an Issuer from an issuer object's spec; the admin key and CA bundle have been read already."""
 
-    def __call__(self, spec: KeyIssuerSpec, admin_key: SecretValue, ca_bundle: str | None) -> Issuer:
+    def __call__(self, spec: KeyIssuerSpec, admin_key: SecretValue, ca_bundle: SecretValue | None) -> Issuer:
         """Raises Rejected(IssuerInvalid) for a URL that is not allowed or a CA bundle that is none."""
         ...

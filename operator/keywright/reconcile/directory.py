@@ -230,7 +230,7 @@ class IssuerDirectory:
             if entry.client is None or credentials != entry.credentials:
                 before = entry.client
                 admin_key, bundle = credentials
-                entry.client = self._factory(entry.spec, admin_key, bundle.reveal() if bundle else None)
+                entry.client = self._factory(entry.spec, admin_key, bundle)
                 entry.credentials = credentials
                 entry.workspaces_at = entry.user_at = float("-inf")
                 self._retire(before)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
@@ -47,6 +47,7 @@ class _Book:
 
     by_uid8: dict[str, list[ListedKey]] = field(default_factory=dict)
     missed: dict[str, int] = field(default_factory=dict)
+    used: dict[str, date] = field(default_factory=dict)
     counted_at: datetime | None = None
 
 
@@ -82,6 +83,10 @@ class Inventory:
         """Whether the last passes in a row missed this key."""
         return any(book.missed.get(key_id, 0) >= _GONE_AFTER for book in self._books.values())
 
+    def last_used(self, key_id: str) -> date | None:
+        """The day on which the issuer saw this key used last, as of the last pass."""
+        return next((book.used[key_id] for book in self._books.values() if key_id in book.used), None)
+
     def strike(self, key_id: KeyId) -> None:
         """A key is known to be dead: what the last pass found is older than that."""
         for book in self._books.values():
@@ -111,6 +116,7 @@ class Inventory:
         book = self._book(
             self._books.get(ref, _Book()), listing, _current_keys(concerned, identity, begun), (begun, again)
         )
+        book.used = {key.key_id: key.last_used for key in listing if key.last_used}
         strays = self._strays(book)
         self._books[ref] = book
         await self._say(found, spec, (sum(map(len, book.by_uid8.values())), strays))
@@ -131,10 +137,10 @@ class Inventory:
         begun, again = pace
         if missing == expected and len(expected) > 1:
             # All at once: the admin key is of another organization now, or somebody cleared the list. Nothing is re-issued.
-            return _Book(dict(by_uid8), {}, begun)
+            return _Book(dict(by_uid8), counted_at=begun)
         if before.counted_at is not None and begun - before.counted_at < again:
-            return _Book(dict(by_uid8), {k: n for k, n in before.missed.items() if k in missing}, before.counted_at)
-        return _Book(dict(by_uid8), {key_id: before.missed.get(key_id, 0) + 1 for key_id in missing}, begun)
+            return _Book(dict(by_uid8), {k: n for k, n in before.missed.items() if k in missing}, counted_at=before.counted_at)
+        return _Book(dict(by_uid8), {key_id: before.missed.get(key_id, 0) + 1 for key_id in missing}, counted_at=begun)
 
     def _strays(self, book: _Book) -> int:
         """Live keys with this cluster's tag that no ApiKey names, nor a delivered record in a target."""
@@ -152,11 +158,14 @@ class Inventory:
         )
 
     def _wake_concerned(self, book: _Book, concerned: list[Object]) -> None:
-        """ApiKeys with a late key, or whose key is gone."""
+        """ApiKeys with a late key, whose key is gone, or was used on another day than their status says."""
         for seen in concerned:
             status, meta = seen.get("status") or {}, seen["metadata"]
             late = status.get("closedAttempts") and book.by_uid8.get(meta["uid"][:8])
-            if late or book.missed.get(status.get("keyId", ""), 0) >= _GONE_AFTER:
+            key_id = status.get("keyId", "")
+            used = book.used.get(key_id)
+            used_anew = used is not None and used.isoformat() != status.get("lastUsed")
+            if late or used_anew or book.missed.get(key_id, 0) >= _GONE_AFTER:
                 self._wake(ResourceKey(meta["namespace"], meta["name"]))
 
     async def _say(self, found: Object, spec: KeyIssuerSpec | None, result: Refusal | tuple[int, int]) -> None:

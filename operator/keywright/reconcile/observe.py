@@ -122,8 +122,11 @@ class Observer:
         self._inventory.strike(key_id)
 
     def _with_key(self, observed: Observed, status: ApiKeyStatus) -> Observed:
-        """Whether the current key is gone: never a word on the one before it."""
-        return replace(observed, key_gone=status.key_id is not None and self._inventory.is_gone(status.key_id))
+        """What the inventory knows of the current key: never a word on the one before it."""
+        if status.key_id is None:
+            return replace(observed, key_gone=False, last_used=None)
+        gone, used = self._inventory.is_gone(status.key_id), self._inventory.last_used(status.key_id)
+        return replace(observed, key_gone=gone, last_used=used)
 
     async def look(self, step: Look, s: Situation) -> Observed:
         """Find out one fact. Raises Retryable where the apiserver does not answer."""

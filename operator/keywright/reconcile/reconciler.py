@@ -14,7 +14,7 @@ from keywright.api.reasons import Reason
 from keywright.errors import Ambiguous, Conflict, Rejected
 from keywright.planning.plan import plan
 from keywright.planning.situation import Situation
-from keywright.planning.steps import IssueAndDeliver, Look, RevokeKey, Wait, WriteStatus
+from keywright.planning.steps import AddFinalizer, IssueAndDeliver, Look, RevokeKey, Wait, WriteStatus
 from keywright.ports.cluster import EventNote
 
 if TYPE_CHECKING:
@@ -146,7 +146,12 @@ class Reconciler:
                 pass
 
     def _log_step(self, key: ResourceKey, decision: Decision) -> None:
-        level = logging.DEBUG if isinstance(decision.step, Look | IssueAndDeliver) else logging.INFO
+        # A key's life is read at INFO; how it came to be, at DEBUG.
+        match decision.step:
+            case Look() | AddFinalizer() | IssueAndDeliver() | WriteStatus(purpose="intent"):
+                level = logging.DEBUG
+            case _:
+                level = logging.INFO
         _log.log(
             level,
             "%s",
