@@ -141,13 +141,15 @@ class Operator:
         self._issuer_workers.start()
         self._workers.start()
 
-    async def stop(self, grace: float = GRACE) -> bool:
+    async def finish(self, grace: float = GRACE) -> bool:
         """Finish what is in flight, take nothing new. False where something had to be cut off."""
         clean = await asyncio.gather(self._workers.stop(grace), self._issuer_workers.stop(grace))
         await self.cluster.drain(2.0)
-        await self.directory.close()
-        await self.api.close()
         return all(clean)
+
+    async def close(self) -> None:
+        """Give connections back, once nothing is in flight."""
+        await self.directory.close()
 
     def seen_api_key(self, event_type: str | None, seen: Object) -> None:
         """A watch spoke of an ApiKey."""

@@ -139,7 +139,9 @@ class Inventory:
             # All at once: the admin key is of another organization now, or somebody cleared the list. Nothing is re-issued.
             return _Book(dict(by_uid8), counted_at=begun)
         if before.counted_at is not None and begun - before.counted_at < again:
-            return _Book(dict(by_uid8), {k: n for k, n in before.missed.items() if k in missing}, counted_at=before.counted_at)
+            return _Book(
+                dict(by_uid8), {k: n for k, n in before.missed.items() if k in missing}, counted_at=before.counted_at
+            )
         return _Book(dict(by_uid8), {key_id: before.missed.get(key_id, 0) + 1 for key_id in missing}, counted_at=begun)
 
     def _strays(self, book: _Book) -> int:

@@ -15,7 +15,7 @@ import kopf
 from keywright import __version__
 from keywright.adapters.kube import KubeApi
 from keywright.bootstrap import Operator
-from keywright.errors import Ambiguous, Rejected, Retryable, Terminal
+from keywright.errors import Ambiguous, Rejected, Retryable, Terminal, Unauthorized
 from keywright.wiring.endpoints import Endpoints
 from keywright.wiring.watches import registry_for, settings
 
@@ -40,9 +40,7 @@ class Addresses:
 async def run(options: Options, addresses: Addresses) -> None:
     """Run until SIGTERM or SIGINT, then finish what is in flight. Raises KeywrightError where it cannot begin."""
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    _stop_on_signals(asyncio.get_running_loop(), stop)
     api = await KubeApi.connect(options.kubeconfig, options.context)
     endpoints = Endpoints()
     operator: Operator | None = None
@@ -64,25 +62,55 @@ async def run(options: Options, addresses: Addresses) -> None:
         synced.set()
         scope = f"namespaces {', '.join(options.namespaces)}" if options.namespaces else "the whole cluster"
         _log.info("keywright %s (process %d) serves %s, cluster id %s", __version__, os.getpid(), scope, cluster_id)
-        await kopf.operator(
-            registry=registry_for(operator, api.login),
-            settings=settings(),
-            standalone=True,
-            clusterwide=not options.namespaces,
-            namespaces=list(options.namespaces),
-            stop_flag=stop,
-        )
-        loop.set_exception_handler(_quiet_about_watches)
-        _log.info("stopping: finishing what is in flight")
+        await _watch(operator, stop)
     finally:
         if operator is not None:
-            if await operator.stop():
-                _log.info("stopped")
-            else:
-                _log.warning("stopped; a request did not end in time, its intent is written down and will be looked at")
-        else:
-            await api.close()
+            await operator.close()
+        await api.close()
         await endpoints.close()
+
+
+async def _watch(operator: Operator, stop: asyncio.Event) -> None:
+    """Have kopf watch until told to stop. Raises where the watches cannot go on.
+
+    The work ends first and the watches last: kopf waits 5 s for every task in the loop that it does not know, and then
+    cancels it, be it ours and in the midst of a request.
+    """
+    loop = asyncio.get_running_loop()
+    before = asyncio.all_tasks()
+    unwatch = asyncio.Event()
+    tasks = await kopf.spawn_tasks(
+        registry=registry_for(operator, operator.api.login),
+        settings=settings(),
+        standalone=True,
+        clusterwide=operator.cluster_scope,
+        namespaces=list(operator.options.namespaces),
+        stop_flag=unwatch,
+    )
+    _stop_on_signals(loop, stop)  # kopf has put its own handlers in their place
+    watching = asyncio.create_task(kopf.run_tasks(tasks, ignored=before), name="watches")
+    stopping = asyncio.create_task(stop.wait(), name="until-stopped")
+    await asyncio.wait((watching, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    _log.info("stopping: finishing what is in flight")
+    if await operator.finish():
+        _log.info("stopped")
+    else:
+        _log.warning("stopped; a request did not end in time, its intent is written down and will be looked at")
+    unwatch.set()
+    loop.set_exception_handler(_quiet_about_watches)
+    try:
+        await watching
+    except kopf.LoginError as error:
+        raise Unauthorized(
+            f"the apiserver at {operator.api.login.server} does not accept the credentials any more; see the kubeconfig or the ServiceAccount",
+            reason="Unauthorized",
+        ) from error
+
+
+def _stop_on_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
 
 
 def _quiet_about_watches(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
