@@ -44,7 +44,7 @@ format: install ## ruff's own corrections
 	@$(BIN)/ruff check --fix .
 
 unit: install ## tests that need no control plane
-	@$(PYTEST) -q -m "not plane and not slow" -n $(JOBS)
+	@$(PYTEST) -q -p no:schemathesis -m "not plane and not slow" -n $(JOBS)
 
 test: install controlplane ## every test, on the real control plane
 	@$(PYTEST) -q -n $(JOBS) --dist loadgroup

@@ -72,7 +72,7 @@ async def test_a_write_is_sent_once_and_its_error_holds_no_plaintext(wire, conne
     plaintext = a_plaintext()
     body = {"data": {"api-key": base64.b64encode(plaintext.encode()).decode()}, "stringData": {"a": plaintext}}
     with pytest.raises(kind) as caught:
-        await api.request(method, SECRETS, body=body, deadline=0.5 if script in (hang, drip) else 10, confidential=True)
+        await api.request(method, SECRETS, body=body, deadline=0.2 if script in (hang, drip) else 10, confidential=True)
     assert [one.method for one in wire.seen] == ["GET", method]
     error = caught.value
     said = "".join(

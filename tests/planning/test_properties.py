@@ -170,7 +170,7 @@ def worlds(draw: st.DrawFn) -> Observed:
 
 SITUATIONS = st.tuples(specs(), statuses(), worlds())
 MANY = settings(
-    max_examples=int(os.environ.get("KEYWRIGHT_EXAMPLES", "120")),
+    max_examples=int(os.environ.get("KEYWRIGHT_EXAMPLES", "60")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -13,6 +13,8 @@ from tests.reconcile.world import DAY, KEY, World, drive
 from keywright.errors import Ambiguous, Unavailable
 from keywright.keys import ResourceKey
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 BROKEN_BODIES = {
     "nothing": b"",
     "no JSON": b"{",

@@ -17,6 +17,8 @@ from keywright.sandbox.plaintext import LENGTH
 from keywright.sandbox.server import Settings, admin_key, run
 from keywright.sandbox.store import Store
 
+pytestmark = pytest.mark.slow
+
 
 def refused(tmp_path, **settings):
     """What `run` says where it cannot begin."""

@@ -103,7 +103,7 @@ async def _watch(operator: Operator, stop: asyncio.Event) -> None:
         await watching
     except kopf.LoginError as error:
         raise Unauthorized(
-            f"the apiserver at {operator.api.login.server} does not accept the credentials any more; see the kubeconfig or the ServiceAccount",
+            f"the apiserver at {operator.api.login.server} accepts the credentials no more; see the kubeconfig or the ServiceAccount",
             reason="Unauthorized",
         ) from error
 
