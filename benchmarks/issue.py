@@ -268,8 +268,16 @@ class Bare:
             "reason": "NotIssued",
             "generation": 1,
             "issuer": status["issuer"],
+            "target": f"{name}-key",
+            "handled": {},
         }
-        intent = {"attempt": attempt, "next": status["next"], "conditions": status["conditions"]}
+        status["target"]["name"] = f"{name}-key"
+        intent = {
+            "attempt": attempt,
+            "target": status["target"],
+            "next": status["next"],
+            "conditions": status["conditions"],
+        }
         made = await self._patch(name, made, {"status": intent}, "/status")
         asked = {
             "name": written.name,

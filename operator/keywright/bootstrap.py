@@ -83,7 +83,9 @@ class Operator:
         self.cluster_id = cluster_id
         self.metrics = Metrics.create()
         self.cluster_scope = not options.namespaces
-        self.cluster = KubeCluster(api, _now, options.namespaces or None)
+        self.cluster = KubeCluster(
+            api, _now, options.namespaces or None, busy=lambda: self.queue.in_flight > _WORKERS // 4
+        )
         self.sink = SecretSink(api, options.namespaces or None)
         self.directory = IssuerDirectory(
             self.cluster,

@@ -24,7 +24,7 @@ async def writer(wire, tmp_path):
     """An EventWriter at the WireServer."""
     async with await KubeApi.connect(a_kubeconfig(tmp_path / "kubeconfig", wire.url, {"token": "t"})) as api:
         wire.answers(http(201, {}))
-        yield EventWriter(api, lambda: NOW, capacity=50)
+        yield EventWriter(api, lambda: NOW, busy=lambda: False, capacity=50)
 
 
 def a_note(message="a key was issued", **metadata):
@@ -90,7 +90,7 @@ async def test_two_replicas_give_the_same_words_one_name(wire, writer, tmp_path)
     """The name is made of the words and the hour: the second one is refused as existing, and that is silently right."""
     writer.note(a_note())
     await writer.drain(10)
-    later = EventWriter(writer._api, lambda: NOW + timedelta(minutes=30))
+    later = EventWriter(writer._api, lambda: NOW + timedelta(minutes=30), busy=lambda: False)
     wire.answers(http(409, a_status("AlreadyExists")))
     later.note(a_note())
     await later.drain(10)
@@ -142,3 +142,26 @@ async def test_a_full_queue_drops_the_oldest_and_never_waits(wire, writer, caplo
     assert asyncio.get_running_loop().time() - started < 5
     assert "events were not written before the shutdown" in caplog.text
     assert not writer._writers
+
+
+async def test_events_give_way_to_keys_and_are_told_afterwards(wire, writer):
+    """While many keys are being worked on nothing is written; when the burst is over, all of it is."""
+    burst = [True]
+    writer._busy = lambda: burst[0]
+    writer.note(a_note())
+    writer.note(a_note("another"))
+    await asyncio.sleep(0)
+    assert wire.seen == []
+    burst.clear()
+    burst.append(False)
+    await asyncio.wait(set(writer._writers), timeout=10)
+    assert len(wire.seen) == 2
+
+
+async def test_no_event_waits_for_ever(wire, writer, monkeypatch):
+    """An operator that is always busy tells its story all the same."""
+    monkeypatch.setattr(kube_events, "_LONGEST_WAIT", 0.0)
+    writer._busy = lambda: True
+    writer.note(a_note())
+    await asyncio.wait(set(writer._writers), timeout=10)
+    assert len(wire.seen) == 1

@@ -33,6 +33,12 @@ _QUEUE: Final = 10_000
 _WRITERS: Final = 4
 """Requests at once: events follow the issuing closely without crowding it out."""
 
+_LONGEST_WAIT: Final = 30.0
+"""Seconds that an event gives way to keys, which cost the apiserver the same kind of work."""
+
+_NAP: Final = 0.2
+"""Seconds between looks whether the burst is over."""
+
 _REMEMBERED: Final = 20_000
 """Words remembered as said, about 3 MB."""
 
@@ -64,10 +70,14 @@ class SaidBefore:
 class EventWriter:
     """A bounded queue and a few writers that exist only while there is something to write."""
 
-    def __init__(self, api: KubeApi, now: Callable[[], datetime], *, capacity: int = _QUEUE) -> None:
+    def __init__(
+        self, api: KubeApi, now: Callable[[], datetime], *, busy: Callable[[], bool], capacity: int = _QUEUE
+    ) -> None:
+        """`busy`: whether many keys are being worked on, so that events had better wait."""
         self._api = api
         self._now = now
-        self._queue: deque[dict[str, Any]] = deque()
+        self._busy = busy
+        self._queue: deque[tuple[float, dict[str, Any]]] = deque()
         self._capacity = capacity
         self._said = SaidBefore()
         self._writers: set[asyncio.Task[None]] = set()
@@ -75,13 +85,13 @@ class EventWriter:
 
     def note(self, note: EventNote) -> None:
         """Queue one event; called inside the event loop."""
-        metadata = note.about["metadata"]
-        if self._said(metadata.get("uid", ""), note.reason, note.message, asyncio.get_running_loop().time()):
+        metadata, at = note.about["metadata"], asyncio.get_running_loop().time()
+        if self._said(metadata.get("uid", ""), note.reason, note.message, at):
             return
         if len(self._queue) >= self._capacity:
             self._queue.popleft()
             self._complain("QueueFull", "events are noted faster than they can be written: the oldest are dropped")
-        self._queue.append(self._event(note))
+        self._queue.append((at, self._event(note)))
         if len(self._writers) < _WRITERS:
             writer = asyncio.create_task(self._write(), name="event-writer")
             self._writers.add(writer)
@@ -89,6 +99,7 @@ class EventWriter:
 
     async def drain(self, seconds: float) -> None:
         """Write what is queued, within this time; the rest is dropped and counted in the log."""
+        self._busy = lambda: False
         if self._writers:
             await asyncio.wait(set(self._writers), timeout=seconds)
         if left := len(self._queue):
@@ -100,7 +111,10 @@ class EventWriter:
 
     async def _write(self) -> None:
         while self._queue:
-            event = self._queue.popleft()
+            await self._give_way()
+            if not self._queue:
+                return  # another writer took the last one meanwhile
+            _, event = self._queue.popleft()
             try:
                 await self._api.request(
                     "POST", path_of("/api/v1", "events", event["metadata"]["namespace"]), body=event, deadline=10.0
@@ -109,6 +123,12 @@ class EventWriter:
                 continue  # Said within the hour by another replica, or before a restart: the name is made of the words.
             except KeywrightError as error:
                 self._complain(type(error).__name__, f"an event could not be written: {error}")
+
+    async def _give_way(self) -> None:
+        """Keys first: in a burst its story is told afterwards, but no event waits for more than half a minute."""
+        now = asyncio.get_running_loop().time
+        while self._busy() and self._queue and now() - self._queue[0][0] < _LONGEST_WAIT:  # noqa: ASYNC110 - a look each nap is cheap
+            await asyncio.sleep(_NAP)
 
     def _complain(self, kind: str, message: str) -> None:
         """Once per kind of trouble: a namespace that is being deleted refuses every event."""

@@ -50,13 +50,20 @@ _NAMESPACES_KEPT: Final = 4096
 class KubeCluster:
     """Implements keywright.ports.cluster.Cluster."""
 
-    def __init__(self, api: KubeApi, now: Callable[[], datetime], namespaces: Sequence[str] | None = None) -> None:
-        """`namespaces`: only these, and no cluster-scoped kind; None: all."""
+    def __init__(
+        self,
+        api: KubeApi,
+        now: Callable[[], datetime],
+        namespaces: Sequence[str] | None = None,
+        *,
+        busy: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`namespaces`: only these, and no cluster-scoped kind; None: all. `busy`: events had better wait."""
         self._api = api
         self._namespaces = namespaces
         self._stores: dict[str, NewestSeen[Object]] = {kind: NewestSeen() for kind in KINDS}
         self._index = ApiKeyIndex()
-        self._events = EventWriter(api, now)
+        self._events = EventWriter(api, now, busy=busy)
         self._labels: dict[str, tuple[float, asyncio.Task[Mapping[str, str]]]] = {}
 
     # What is known.
