@@ -189,7 +189,7 @@ async def until_ready(team: Team, operator: Operator, keys: int) -> float:
         deadline = begun + PATIENCE
         while await bare_client.settled(operator) < keys + 1:
             assert time.monotonic() < deadline, "the operator does not come to an end"
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.25)
         return time.monotonic() - begun
 
 

@@ -99,6 +99,8 @@ def _set_up_logging(log_format: LogFormat, level: LogLevel) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.value.upper())
+    # One process, one thread: no line says which, so none is asked.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     # Watches log each reconnect and each event: their own level, so that ours can be read.
     quiet: dict[str, Any] = {"kopf": logging.WARNING, "asyncio": logging.WARNING, "aiohttp": logging.WARNING}
     for name, least in quiet.items():
