@@ -208,9 +208,6 @@ def refused(s: Situation, reason: Reason, message: str, *, stalled: bool) -> Api
 def steady(s: Situation) -> ApiKeyStatus:
     """The key stands in its target and fits the spec, and nothing is to be done about it."""
     status, spec = s.status, s.spec
-    if s.observed.last_used:
-        status = status.model_copy(update={"last_used": s.observed.last_used})
-        s = s.with_status(status)
     if status.issued_at and status.expires_at:
         renewal = schedule.renewal_time(spec, status.issued_at, status.expires_at.date(), s.observed.subject.uid)
         status = status.model_copy(update={"renewal_time": renewal})

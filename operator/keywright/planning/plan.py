@@ -245,15 +245,16 @@ def _forget(s: Situation) -> Decision | None:
 
 def _rest(s: Situation) -> Decision:
     """All is well: say so if it is not said yet, then wait for what comes next."""
+    used = s.observed.last_used or s.status.last_used
     failed = s.observed.failed_revocations
     if failed:
         key_id, error = next(iter(failed.items()))
         message = f"The older key {key_id} cannot be revoked yet: {error}"
-        status = outcome.steady(s)
+        status = outcome.steady(s).model_copy(update={"last_used": used})
         if status.next and status.next.action == "Revoke":
             status = status.model_copy(update={"next": status.next.model_copy(update={"reason": message})})
         return _say(s, status, Reason.REVOCATION_FAILED, message, s.now + RECHECK, warn=True)
-    status = outcome.steady(s)
+    status = outcome.steady(s).model_copy(update={"last_used": used})
     return _say(s, status, Reason.ISSUED, "The key stands in its target.", _next_due(s))
 
 
