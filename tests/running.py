@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -114,6 +116,8 @@ class Sandbox(Program):
         super().__init__((), folder / "log")
         self.url = ""
         self.admin_key = ""
+        self.shown: set[str] = set()
+        """Plaintexts that tests have read from Secrets."""
 
     def start(self) -> None:
         """Begin, or begin again on the same data and port; returns when it listens."""
@@ -156,14 +160,17 @@ class Sandbox(Program):
         return status == 200
 
     def live_keys(self, name: str = "") -> list[dict[str, Any]]:
-        """The live keys whose name contains this."""
-        found: list[dict[str, Any]] = []
+        """The live keys whose name contains this, each once: the list may shift under the pages."""
+        found: dict[str, dict[str, Any]] = {}
+        offset = 0
         while True:
-            status, page = self.call("GET", f"/v1/admin/api-keys?limit=1000&offset={len(found)}")
+            query = urllib.parse.urlencode({"limit": 1000, "offset": offset, "name": name})
+            status, page = self.call("GET", f"/v1/admin/api-keys?{query}")
             assert status == 200, status
             if not page["keys"]:
-                return [key for key in found if name in (key["name"] or "")]
-            found += page["keys"]
+                return list(found.values())
+            found |= {key["key_id"]: key for key in page["keys"]}
+            offset += len(page["keys"])
 
 
 class Operator(Program):
@@ -204,6 +211,11 @@ class Operator(Program):
                 return answer.status == 200
         except urllib.error.URLError:
             return False
+
+    def gave_away(self, plaintexts: set[str]) -> set[str]:
+        """Those that stand in what it has said, as they are or in base64."""
+        said = self.said()
+        return {p for p in plaintexts if p in said or base64.b64encode(p.encode()).decode().rstrip("=") in said}
 
     def series(self, name: str) -> list[tuple[dict[str, str], float]]:
         """Labels and value of each sample of this name that /metrics shows now."""

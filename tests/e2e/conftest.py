@@ -46,13 +46,18 @@ def operator_kubeconfig(served_plane: Plane, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="session")
-def operator(operator_kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    """An operator for the whole cluster."""
-    operator = Operator(tmp_path_factory.mktemp("operator"), operator_kubeconfig, "--min-interval", f"{MIN_INTERVAL}s")
+def operator(
+    operator_kubeconfig: Path, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Operator]:
+    """An operator for the whole cluster, which says all that it can and gives no plaintext away."""
+    flags = ("--min-interval", f"{MIN_INTERVAL}s", "--log-level", "debug")
+    operator = Operator(tmp_path_factory.mktemp("operator"), operator_kubeconfig, *flags)
     operator.start()
     yield operator
     assert operator.stop() == 0
     assert "Traceback" not in operator.said()
+    assert sandbox.admin_key not in operator.said()
+    assert operator.gave_away(sandbox.shown) == set()
 
 
 @pytest.fixture

@@ -123,7 +123,9 @@ class Team:
         """What stands under one data key of a Secret."""
         secret = self.secret(name)
         assert secret is not None, f"there is no Secret {name}"
-        return base64.b64decode(secret["data"][key]).decode()
+        text = base64.b64decode(secret["data"][key]).decode()
+        self.sandbox.shown.add(text)
+        return text
 
     def events(self, name: str = "search") -> list[tuple[str, str]]:
         """Reason and message of each event about an object of this name."""

@@ -178,8 +178,8 @@ def retain_leaves_the_key_and_its_secret_and_a_re_created_api_key_adopts_them(te
     team.gone()
     assert team.text() == plaintext
     assert team.sandbox.accepts(plaintext)
-    reason, message = next(event for event in team.events() if event[0] == "Retained")
-    assert first["keyId"] in message, reason
+    [message] = wait_for(lambda: [words for reason, words in team.events() if reason == "Retained"], "the event")
+    assert first["keyId"] in message
 
     team.create(deletionPolicy="Retain")
     again = team.ready()
