@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import ssl
 import subprocess
 import tempfile
@@ -126,6 +127,8 @@ class Plane:
 
 def pytest_configure(config: pytest.Config) -> None:
     """The starting process names the folder; its pid tells whether the run that owns it still lives."""
+    # Started in the background of a script, a process ignores Ctrl-C, and so would all that tests start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         os.environ[FOLDER] = str(Path(tempfile.gettempdir()) / f"keywright-tests-{os.getuid()}" / str(os.getpid()))
 
