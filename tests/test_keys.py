@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.planning.builders import CLUSTER, UID, a_record
 
-from keywright.api.apikey import Handled
+from keywright.api.apikey_status import Handled
 from keywright.keys import (
     LABEL_LIMIT,
     NAME_LIMIT,

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final, NewType, NoReturn
 
 from pydantic import BaseModel, ConfigDict
 
-from keywright.api.apikey import Handled, KeyIssuerIdentity
+from keywright.api.apikey import KeyIssuerIdentity
+from keywright.api.apikey_status import Handled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

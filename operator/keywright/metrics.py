@@ -1,4 +1,4 @@
-"""Every series, declared once, with its labels known from the start so that each exists at 0."""
+"""Every series, declared once. Those without labels exist at 0 from the start, the others from their first count."""
 
 from __future__ import annotations
 

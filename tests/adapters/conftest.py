@@ -52,7 +52,7 @@ async def an_issuer(wire):
             }
         )
         issuer = mistral_factory(allow_insecure=True, on_request=on_request)(
-            spec, SecretValue(admin_key), SecretValue(ca_bundle) if ca_bundle is not None else None
+            "keyissuer/mistral", spec, SecretValue(admin_key), SecretValue(ca_bundle) if ca_bundle is not None else None
         )
         if deadline is not None:
             issuer._client._deadline = deadline  # shorter than a spec can say, so that no test waits for seconds

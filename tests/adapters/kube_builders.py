@@ -6,7 +6,8 @@ import hashlib
 from datetime import UTC, date, datetime
 from typing import Any
 
-from keywright.api.apikey import Handled, KeyIssuerIdentity
+from keywright.api.apikey import KeyIssuerIdentity
+from keywright.api.apikey_status import Handled
 from keywright.keys import AttemptId, KeyId, KeyRecord, ResourceKey, SecretValue
 from keywright.planning.layout import Owner
 from keywright.planning.observed import TargetLayout

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from tests.adapters.kube_builders import an_api_key, stored
 
 from keywright.adapters.kube_index import ApiKeyIndex
-from keywright.keys import ResourceKey
 
 KEYS = st.sampled_from([("a", "one"), ("a", "two"), ("b", "one")])
 KINDS = st.sampled_from(["KeyIssuer", "ClusterKeyIssuer"])
@@ -41,17 +40,14 @@ def test_the_index_is_what_a_search_would_find(changes):
                 users = {k for k, s in found.items() if s["issuerRef"] == ref and scope in (None, k[0])}
                 assert {(k.namespace, k.name) for k in index.of_issuer(kind, scope, issuer)} == users
                 assert index.count(kind, scope, issuer, namespace) == len([k for k in users if k[0] == namespace])
-    for (namespace, name), obj in there.items():
-        assert index.of_uid8(obj["metadata"]["uid"][:8]) == [ResourceKey(namespace, name)]
     if not there:
         assert not any(vars(index).values()), "nothing is kept of what is gone"
 
 
 def test_an_object_without_its_fields_is_no_error():
-    """One that is older than the CRD's rules may lack a spec, and is known by its uid alone."""
+    """One that is older than the CRD's rules may lack a spec: it is found by nothing."""
     index = ApiKeyIndex()
     bare = stored({"metadata": {"namespace": "a", "name": "bare"}})
     index.replace(None, bare)
-    assert index.of_uid8(bare["metadata"]["uid"][:8]) == [ResourceKey("a", "bare")]
     index.replace(bare, None)
     assert not any(vars(index).values())

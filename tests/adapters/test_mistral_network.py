@@ -31,9 +31,13 @@ def refused(*, allow_insecure=False, ca_bundle=None, **mistral) -> str:
     """The message with which the factory refuses a spec."""
     with pytest.raises(Rejected) as caught:
         mistral_factory(allow_insecure=allow_insecure)(
-            a_spec(**mistral), SecretValue("ak"), SecretValue(ca_bundle) if ca_bundle is not None else None
+            "keyissuer/mistral",
+            a_spec(**mistral),
+            SecretValue("ak"),
+            SecretValue(ca_bundle) if ca_bundle is not None else None,
         )
     assert caught.value.reason == "IssuerInvalid"
+    assert str(caught.value).startswith("keyissuer/mistral: spec.mistral.")
     return str(caught.value)
 
 
@@ -64,7 +68,7 @@ def test_a_url_that_is_none_is_refused(url):
     """Whatever the operator was started with; the message names the field and not what might be a password."""
     for name, field in (("url", "url"), ("check_url", "checkUrl")):
         message = refused(allow_insecure=True, **{name: url})
-        assert message.startswith(f"spec.mistral.{field} ")
+        assert message.startswith(f"keyissuer/mistral: spec.mistral.{field} ")
         assert "password@" not in message
 
 
@@ -90,13 +94,13 @@ async def test_an_insecure_url_needs_an_operator_that_allows_it(url):
     """Plain http and the operator's own machine are refused, and let through with the flag."""
     assert "--allow-insecure-issuers" in refused(url=url)
     assert "--allow-insecure-issuers" in refused(check_url=url)
-    await mistral_factory(allow_insecure=True)(a_spec(url=url), SecretValue("ak"), None).close()
+    await mistral_factory(allow_insecure=True)("keyissuer/mistral", a_spec(url=url), SecretValue("ak"), None).close()
 
 
 @pytest.mark.parametrize("path", ["/v1/../admin", "/v1 /admin", "/v1?x", "/v1%2fadmin", "//v1", "/ä"])
 def test_an_admin_path_is_plain(path):
     """The Admin API's path cannot climb, nor bring a query along."""
-    assert refused(admin_path=path).startswith("spec.mistral.adminPath ")
+    assert refused(admin_path=path).startswith("keyissuer/mistral: spec.mistral.adminPath ")
 
 
 @pytest.mark.parametrize("bundle", ["", "nothing", "-----BEGIN CERTIFICATE-----\nä\n-----END CERTIFICATE-----"])
@@ -119,7 +123,9 @@ async def test_a_refused_connection_means_that_nothing_left(an_issuer):
     """No key was made: a create says so, and where to look."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
-    with pytest.raises(Unavailable, match=r"cannot be reached at http://127\.0\.0\.1:\d+: connection refused"):
+    with pytest.raises(
+        Unavailable, match=r"^keyissuer/mistral cannot be reached at http://127\.0\.0\.1:\d+: connection refused"
+    ):
         await an_issuer(url=url).create(REQUEST)
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tests.api.examples import GOOD
 from tests.api.structural import fullest, values
 
-from keywright.api.apikey import ApiKeySpec, ApiKeyStatus
+from keywright.api.apikey import ApiKeySpec
+from keywright.api.apikey_status import ApiKeyStatus
 from keywright.api.crd import schema_of
 from keywright.api.keyissuer import KeyIssuerSpec, KeyIssuerStatus
 from keywright.api.reading import read_issuer_spec, read_spec, read_status

@@ -6,15 +6,8 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from keywright.api.apikey import (
-    ApiKeySpec,
-    ApiKeyStatus,
-    Attempt,
-    ClosedAttempt,
-    Handled,
-    KeyIssuerIdentity,
-    PreviousKey,
-)
+from keywright.api.apikey import ApiKeySpec, KeyIssuerIdentity
+from keywright.api.apikey_status import ApiKeyStatus, Attempt, ClosedAttempt, Handled, PreviousKey
 from keywright.api.keyissuer import KeyIssuerSpec
 from keywright.keys import AttemptId, KeyId, KeyRecord, ListedKey, ResourceKey, Tag, Workspace, default_label
 from keywright.planning import outcome
@@ -52,7 +45,6 @@ def a_subject(**changes: Any) -> Subject:
         key=KEY,
         uid=UID,
         generation=1,
-        resource_version="100",
         created_at=NOW - timedelta(days=1),
         deleting=False,
         finalizer=True,

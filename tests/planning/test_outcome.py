@@ -24,7 +24,7 @@ from tests.planning.builders import (
     settled,
 )
 
-from keywright.api.apikey import ApiKeySpec, ApiKeyStatus, Handled
+from keywright.api.apikey_status import ApiKeyStatus, Handled
 from keywright.api.reasons import Reason
 from keywright.planning import outcome
 from keywright.planning.observed import Failure
@@ -32,6 +32,7 @@ from keywright.planning.situation import Situation
 from keywright.planning.steps import Wait, WriteStatus
 
 if TYPE_CHECKING:
+    from keywright.api.apikey import ApiKeySpec
     from keywright.keys import KeyRecord
 
 NEW = a_record("key-2", "aaaaaaa2", revision=2, issued_at=NOW)

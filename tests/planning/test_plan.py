@@ -29,9 +29,10 @@ from tests.planning.builders import (
     settled,
 )
 
-from keywright.api.apikey import ApiKeySpec, ApiKeyStatus, Handled, Issuance, KeyIssuerIdentity
+from keywright.api.apikey import ApiKeySpec, KeyIssuerIdentity
+from keywright.api.apikey_status import ApiKeyStatus, Handled, Issuance
 from keywright.api.reasons import Reason
-from keywright.keys import ResourceKey
+from keywright.keys import KeyId, ResourceKey
 from keywright.planning.observed import Absent, Fact, Failure, Foreign, Observed, Refusal, Rewriting
 from keywright.planning.steps import (
     AddFinalizer,
@@ -450,10 +451,35 @@ REASONS_TO_ISSUE = {
     "a finalizer that somebody took off a recorded key is put back": Row(
         AddFinalizer, Reason.ISSUED, status=settled(), seen=all_known(THERE, subject=a_subject(finalizer=False))
     ),
-    "closed attempts leave the status after a day": Row(
+    "closed attempts leave the status after a day, and a listing since": Row(
         WriteStatus,
         Reason.WAITING,
         status=settled(closed_attempts=[a_closed_attempt(ago=25 * HOUR)]),
+        seen=all_known(THERE, listing=(), looked={ISSUER.uid: NOW}),
+        of={"purpose": "drop"},
+    ),
+    "without a listing since, they stay": Row(
+        Wait,
+        Reason.ISSUED,
+        status=settled(closed_attempts=[a_closed_attempt(ago=25 * HOUR)]),
+        seen=all_known(THERE, listing=(), looked={ISSUER.uid: NOW - 2 * HOUR}),
+    ),
+    "one whose key is listed and cannot be revoked stays": Row(
+        WriteStatus,
+        Reason.REVOCATION_FAILED,
+        status=settled(closed_attempts=[a_closed_attempt(ago=25 * HOUR)]),
+        seen=all_known(
+            THERE,
+            looked={ISSUER.uid: NOW},
+            failed_revocations={KeyId("key-9"): "no answer"},
+            **listed(("key-9", "ccccccc1")),
+        ),
+        of={"purpose": "report"},
+    ),
+    "after a week they leave it whatever the issuer says": Row(
+        WriteStatus,
+        Reason.WAITING,
+        status=settled(closed_attempts=[a_closed_attempt(ago=8 * DAY)]),
         seen=all_known(THERE),
         of={"purpose": "drop"},
     ),

@@ -29,7 +29,8 @@ from tests.planning.builders import (
     settled,
 )
 
-from keywright.api.apikey import ApiKeySpec, ApiKeyStatus, Handled, Issuance, KeyIssuerIdentity
+from keywright.api.apikey import ApiKeySpec, KeyIssuerIdentity
+from keywright.api.apikey_status import ApiKeyStatus, Handled, Issuance
 from keywright.api.reasons import Reason
 from keywright.keys import KeyId, ResourceKey
 from keywright.planning import rules

@@ -50,7 +50,9 @@ class FakePlatform:
         self.refuses_new_keys = 0
         """How many checks of a new key are refused."""
 
-    def factory(self, spec: KeyIssuerSpec, admin_key: SecretValue, ca_bundle: SecretValue | None) -> FakeIssuer:
+    def factory(
+        self, name: str, spec: KeyIssuerSpec, admin_key: SecretValue, ca_bundle: SecretValue | None
+    ) -> FakeIssuer:
         """An IssuerFactory."""
         return FakeIssuer(self, admin_key)
 

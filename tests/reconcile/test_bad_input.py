@@ -94,7 +94,7 @@ CASES: dict[str, tuple[Callable[[World], None], str, str, Callable[[World], None
         lambda w: w.platform.users.update({"dev@example.com": "u"}),
     ),
     "an issuer that does not answer": (
-        failing(Unavailable("keyissuer cannot be reached at http://x; check spec.mistral.url"), "workspaces"),
+        failing(Unavailable("keyissuer/mistral cannot be reached at http://x; check spec.mistral.url"), "workspaces"),
         "IssuerUnavailable",
         "check spec.mistral.url",
         calm,

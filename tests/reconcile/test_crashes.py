@@ -147,6 +147,36 @@ async def test_a_key_that_is_committed_late_is_found_and_revoked(life: str):
     assert "LateKeyRevoked" in {event.reason for event in world.cluster.events}
 
 
+async def test_an_issuer_that_is_away_for_days_does_not_make_a_lost_key_forgotten():
+    """I1: a closed attempt is watched for a day, and until the issuer was listed again."""
+    met = await boundaries("rotated")
+    world = await begin("rotated")
+    world.faults.at(met.index("before deliver"), Crash())
+    with pytest.raises(Crash):
+        await world.settle()
+    world.start()
+
+    away = ["before revoke"]
+
+    def strike(_met: int, call: str) -> None:
+        if call in away:
+            raise Unavailable("no answer")
+
+    world.faults.strike = strike
+    await world.settle(within=timedelta(seconds=1))
+    assert len(world.status().closed_attempts) == 1
+    away.append("before list_keys")
+    world.start()
+    for _ in range(3):
+        world.now += DAY
+        await world.look_over()
+        await world.settle()
+    await world.quieten()
+    assert world.live() == world.named()
+    await world.quieten(hours=25)
+    assert world.status().closed_attempts == []
+
+
 @pytest.mark.parametrize("life", LIVES)
 async def test_somebody_else_writes_before_any_guarded_write(life: str):
     """K1: each 409 is read again and planned again; it costs no key."""

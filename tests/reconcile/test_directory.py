@@ -10,7 +10,8 @@ import pytest
 from tests.planning.builders import an_api_key, settled
 from tests.reconcile.world import World
 
-from keywright.api.apikey import ApiKeyStatus, KeyIssuerIdentity
+from keywright.api.apikey import KeyIssuerIdentity
+from keywright.api.apikey_status import ApiKeyStatus
 from keywright.errors import Rejected, Unauthorized, Unavailable
 from keywright.keys import ResourceKey, Workspace
 from keywright.planning.observed import IssuerFacts, Refusal
@@ -147,6 +148,23 @@ async def test_candidates_of_a_cluster_issuer_are_only_the_granted_ones():
     assert everything.message.endswith("write one of: Default, billing, search-prod")
 
 
+async def test_an_ambiguous_name_tells_a_namespace_only_the_uuids_that_it_may_use():
+    """Of two namesakes one is granted by its uuid, or none."""
+    world = World()
+    twin = Workspace("99999999-0000-4000-8000-000000000000", "search-prod")
+    world.platform.workspaces.append(twin)
+    ref = {"kind": "ClusterKeyIssuer", "name": "shared"}
+    a_cluster_issuer(world, {"namespaces": {"names": ["search"]}, "workspaces": [twin.id]})
+    refusal = await facts(world, issuerRef=ref)
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason == "WorkspaceAmbiguous"
+    assert refusal.message.endswith(f"write the uuid of one in spec.workspace: {twin.id}")
+    world.cluster.edit("ClusterKeyIssuer", SHARED, lambda obj: obj["spec"].update(grants=[]))
+    refusal = await facts(world, issuerRef=ref)
+    assert isinstance(refusal, Refusal)
+    assert refusal.message == "clusterkeyissuer/shared has 2 workspaces named search-prod; ask its owner for a uuid"
+
+
 async def test_an_operator_of_single_namespaces_serves_no_cluster_kinds():
     """ClusterScopeOff says what to write."""
     world = World()
@@ -179,3 +197,33 @@ async def test_closing_gives_all_clients_back():
     await directory.client(identity(world), "search")
     await directory.close()
     assert closed == 2
+
+
+async def test_a_workspace_pinned_at_another_issuer_is_looked_for_by_its_name():
+    """A uuid of one organization is none in another: issuerRef may be changed while spec.workspace stays."""
+    world = World()
+    before = settled()
+    assert before.workspace
+    assert before.workspace.id not in {one.id for one in world.platform.workspaces}
+    found = await world.process.directory.facts(ANYONE[0], an_api_key(), before)
+    assert isinstance(found, IssuerFacts)
+    assert found.workspace.name == "search-prod"
+
+
+async def test_a_pinned_workspace_that_is_gone_is_not_replaced_by_a_namesake():
+    """At the issuer that made the key."""
+    world = World()
+    before = settled().model_copy(update={"issuer": identity(world)})
+    found = await world.process.directory.facts(ANYONE[0], an_api_key(), before)
+    assert isinstance(found, Refusal)
+    assert found.reason == "WorkspaceNotFound"
+
+
+async def test_an_issuer_that_cannot_be_read_is_named():
+    """Its spec is wrong, not the ApiKey's."""
+    world = World()
+    world.cluster.edit("KeyIssuer", MISTRAL, lambda obj: obj["spec"].pop("mistral"))
+    refusal = await facts(world)
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason == "IssuerInvalid"
+    assert refusal.message.startswith("keyissuer/mistral: spec.mistral: write it")

@@ -86,17 +86,6 @@ async def test_several_waiters_get_one_name_each():
     assert sorted(await asyncio.wait_for(asyncio.gather(*waiting), 10)) == [0, 1, 2, 3, 4]
 
 
-async def test_a_forgotten_name_is_not_given_out():
-    """And may be added anew."""
-    queue: WorkQueue[str] = WorkQueue()
-    queue.add("name", 5)
-    queue.discard("name")
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(queue.get(), 60)
-    queue.add("name")
-    assert await queue.get() == "name"
-
-
 async def test_what_is_overdue_is_told():
     """How many names, and for how long the oldest has waited."""
     queue: WorkQueue[str] = WorkQueue()

@@ -12,7 +12,7 @@ from tests.ports.fake_issuer import FakePlatform
 from tests.ports.fake_sink import FakeSink
 from tests.ports.faults import Faults
 
-from keywright.api.apikey import ApiKeyStatus
+from keywright.api.apikey_status import ApiKeyStatus
 from keywright.errors import KeywrightError
 from keywright.keys import AttemptId, KeyRecord, ResourceKey, Tag
 from keywright.metrics import Metrics

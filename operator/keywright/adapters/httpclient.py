@@ -135,16 +135,18 @@ class HttpClient:
     def __init__(
         self,
         *,
+        peer: str,
         deadline: float,
         per_second: float,
         burst: int,
         tls: ssl.SSLContext | None = None,
         on_request: Callable[[str, str, float], None] | None = None,
     ) -> None:
-        """`deadline`: seconds for one request, connecting included, waiting for the budget not.
+        """`peer`: how errors call the other side. `deadline`: seconds for one request, connecting included, waiting for the budget not.
 
         `on_request` hears of each request sent: operation, status or what happened instead, seconds.
         """
+        self._peer = peer
         self._deadline = deadline
         self._budget = AsyncLimiter(burst, burst / per_second)
         self._tls = tls
@@ -182,7 +184,7 @@ class HttpClient:
         """Raise while a pause lasts, always in the same words: a status that repeats them is not rewritten."""
         if now < self._quiet_until:
             raise RateLimited(
-                "keyissuer asked for a pause (429); requests wait until it is over", after=self._quiet_until - now
+                f"{self._peer} asked for a pause (429); requests wait until it is over", after=self._quiet_until - now
             )
 
     async def _exchange(self, call: Call) -> Answer | Silence:

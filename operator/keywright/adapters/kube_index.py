@@ -1,4 +1,4 @@
-"""ApiKeys by what they name: their Secret, their issuer, and the uid in their keys' tags. No I/O."""
+"""ApiKeys by what they name: their Secret and their issuer. No I/O."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ class ApiKeyIndex:
     def __init__(self) -> None:
         self._by_secret: dict[tuple[str, str], dict[ResourceKey, None]] = {}
         self._by_issuer: dict[tuple[str, str, str], dict[str, dict[ResourceKey, None]]] = {}
-        self._by_uid8: dict[str, dict[ResourceKey, None]] = {}
 
     def replace(self, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> None:
         """One object changed from `old` to `new`; None: it was not, or is not any more."""
@@ -28,8 +27,7 @@ class ApiKeyIndex:
         if before:
             self._forget(*before)
         if after:
-            key, secret, issuer, uid8 = after
-            self._by_uid8.setdefault(uid8, {})[key] = None
+            key, secret, issuer = after
             if secret:
                 self._by_secret.setdefault(secret, {})[key] = None
             if issuer:
@@ -48,14 +46,7 @@ class ApiKeyIndex:
         """How many ApiKeys of one namespace name this issuer."""
         return len(self._by_issuer.get((kind, issuer_namespace or "", name), {}).get(namespace, ()))
 
-    def of_uid8(self, uid8: str) -> list[ResourceKey]:
-        """Whose uid begins so."""
-        return list(self._by_uid8.get(uid8, ()))
-
-    def _forget(
-        self, key: ResourceKey, secret: tuple[str, str] | None, issuer: tuple[str, str, str] | None, uid8: str
-    ) -> None:
-        _drop(self._by_uid8, uid8, key)
+    def _forget(self, key: ResourceKey, secret: tuple[str, str] | None, issuer: tuple[str, str, str] | None) -> None:
         if secret:
             _drop(self._by_secret, secret, key)
         if issuer:
@@ -74,7 +65,7 @@ def _drop(index: dict[Any, dict[ResourceKey, None]], at: Any, key: ResourceKey) 
 
 def _names(
     obj: Mapping[str, Any] | None,
-) -> tuple[ResourceKey, tuple[str, str] | None, tuple[str, str, str] | None, str] | None:
+) -> tuple[ResourceKey, tuple[str, str] | None, tuple[str, str, str] | None] | None:
     """What an object is found by. The CRD guarantees shapes; an object older than its rules may lack any."""
     if obj is None:
         return None
@@ -87,5 +78,4 @@ def _names(
         ResourceKey(namespace, metadata["name"]),
         (namespace, target["name"]) if "name" in target else None,
         (kind, "" if kind == "ClusterKeyIssuer" else namespace, ref["name"]) if "name" in ref else None,
-        metadata["uid"][:8],
     )

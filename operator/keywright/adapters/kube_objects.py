@@ -78,11 +78,8 @@ class KubeCluster:
 
     def claimants(self, namespace: str, secret: str) -> Iterable[Object]:
         """The ApiKeys whose target is this Secret."""
-        return self._objects(self._index.of_secret(namespace, secret))
-
-    def by_uid8(self, uid8: str) -> Iterable[Object]:
-        """The ApiKeys whose uid begins with these eight characters: the ones that a tag may mean."""
-        return self._objects(self._index.of_uid8(uid8))
+        found = (self.api_key(key) for key in self._index.of_secret(namespace, secret))
+        return [obj for obj in found if obj is not None]
 
     def users_of(self, identity: KeyIssuerIdentity, namespace: str | None) -> Iterable[ResourceKey]:
         """ApiKeys whose issuerRef names this issuer; `namespace`: a KeyIssuer's own, None for a ClusterKeyIssuer."""
@@ -99,10 +96,6 @@ class KubeCluster:
     def issuers(self) -> list[Object]:
         """All issuers of both kinds as last seen."""
         return [obj for kind in ("KeyIssuer", "ClusterKeyIssuer") for obj in self._stores[kind].values()]
-
-    def _objects(self, keys: Iterable[ResourceKey]) -> list[Object]:
-        found = (self.api_key(key) for key in keys)
-        return [obj for obj in found if obj is not None]
 
     # What is told.
 

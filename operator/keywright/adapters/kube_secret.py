@@ -25,7 +25,8 @@ from keywright.adapters.kube_manifest import (
     update_patch,
 )
 from keywright.adapters.kube_template import Texts
-from keywright.api.apikey import Handled, KeyIssuerIdentity
+from keywright.api.apikey import KeyIssuerIdentity
+from keywright.api.apikey_status import Handled
 from keywright.errors import Conflict, Rejected, Unauthorized, Unavailable
 from keywright.keys import LABEL_LIMIT, AttemptId, KeyId, KeyRecord, ResourceKey, SecretValue
 from keywright.planning.observed import Absent, Foreign
@@ -196,13 +197,14 @@ class SecretSink:
     async def _get(self, namespace: str, name: str) -> dict[str, Any] | None:
         key = ResourceKey(namespace, name)
         before = self._store.version(key)
-        try:
-            return await self._api.request("GET", path_of("/api/v1", "secrets", namespace, name), confidential=True)
-        except NotFound as error:
-            if not error.named:
-                raise Unavailable(f"the apiserver knows no Secrets: {error}") from error
-            self._store.discard(key, before)
-            return None
+        with _refusals(namespace, name, "cannot be read"):
+            try:
+                return await self._api.request("GET", path_of("/api/v1", "secrets", namespace, name), confidential=True)
+            except NotFound as error:
+                if not error.named:
+                    raise Unavailable(f"the apiserver knows no Secrets: {error}") from error
+                self._store.discard(key, before)
+                return None
 
     async def _held(self, namespace: str, name: str, version: str) -> Held:
         """What stands at this version: remembered, else read."""
@@ -273,16 +275,14 @@ class SecretSink:
 
 
 @contextmanager
-def _refusals(namespace: str, name: str) -> Iterator[None]:
+def _refusals(namespace: str, name: str, what: str = "would not be written") -> Iterator[None]:
     """A target's refusals all have one reason; a log-in that is not accepted refuses no target."""
     try:
         yield
-    except Unauthorized as error:
+    except (Unauthorized, Rejected) as error:
         if error.reason == "Unauthorized":
             raise Unavailable(str(error)) from error
-        raise Rejected(f"Secret {namespace}/{name} would not be written: {error}", reason="TargetRefused") from error
-    except Rejected as error:
-        raise Rejected(f"Secret {namespace}/{name} would not be written: {error}", reason="TargetRefused") from error
+        raise Rejected(f"Secret {namespace}/{name} {what}: {error}", reason="TargetRefused") from error
 
 
 def _rehearsed(owner: Owner) -> KeyRecord:

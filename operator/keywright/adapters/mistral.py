@@ -16,7 +16,7 @@ from yarl import URL
 
 from keywright.adapters.address import base_url, checked_path, trust
 from keywright.adapters.httpclient import Answer, Call, Credential, HttpClient, Silence
-from keywright.adapters.mistral_errors import create_failure, failure, malformed, unclear
+from keywright.adapters.mistral_errors import Asked, create_failure, failure, malformed, unclear
 from keywright.adapters.mistral_wire import (
     PAGE,
     CreatedKey,
@@ -65,6 +65,7 @@ class MistralIssuer(Issuer):
 
     def __init__(
         self,
+        name: str,
         spec: MistralSpec,
         admin_key: SecretValue,
         *,
@@ -72,30 +73,34 @@ class MistralIssuer(Issuer):
         models: URL,
         client: HttpClient,
     ) -> None:
-        """`admin`: where the Admin API is, without a slash at its end; `models`: what answers to ordinary keys."""
+        """`name`: how errors call it.
+
+        `admin`: where the Admin API is, without a slash at its end; `models`: what answers to ordinary keys.
+        """
         scheme = "Bearer" if spec.auth_header == "Authorization" else ""
         self._credential = Credential(spec.auth_header, admin_key, scheme)
+        self._name = name
         self._admin = admin
         self._models = models
         self._client = client
 
     async def create(self, request: KeyRequest) -> IssuedKey:
         """As the port says; POST /api-keys, once."""
-        what = self._name("POST", "/api-keys")
-        asked = {
+        asked = self._asked("POST", "/api-keys")
+        body = {
             "name": request.name,
             "workspace_uuid": request.workspace_id,
             "user_id": request.user_id,
             "expiration": request.expiration.isoformat() if request.expiration else None,
         }
-        outcome = await self._ask("create", "POST", "/api-keys", body=json.dumps(asked).encode())
-        error = create_failure(what, outcome, self._admin)
+        outcome = await self._ask("create", "POST", "/api-keys", body=json.dumps(body).encode())
+        error = create_failure(asked, outcome)
         if error is not None:
             raise error
         assert isinstance(outcome, Answer)  # a Silence is a failure
         created = parse(CreatedKey, outcome.body) if outcome.flaw is None else None
         if created is None:
-            raise unclear(what, outcome)
+            raise unclear(asked, outcome)
         return IssuedKey(
             key_id=KeyId(created.key_id),
             plaintext=created.key,
@@ -110,15 +115,19 @@ class MistralIssuer(Issuer):
         A 404 is believed only from an Admin API that answers: a wrong adminPath, too, answers 404 to everything.
         """
         if not _KEY_ID.fullmatch(key_id):
-            raise Rejected("the key's id is none that a keyissuer gives; correct it", reason=Reason.ISSUER_REFUSED)
-        what = self._name("DELETE", f"/api-keys/{key_id}")
+            raise Rejected(
+                f"the key's id in the status is none that {self._name} gives; correct it", reason=Reason.ISSUER_REFUSED
+            )
+        asked = self._asked("DELETE", f"/api-keys/{key_id}")
         outcome = await self._ask("revoke", "DELETE", f"/api-keys/{key_id}")
         if isinstance(outcome, Answer) and outcome.status == 404:  # noqa: PLR2004 - HTTP: not found
             await self._read("list", "/api-keys", KeyPage, limit="1", offset="0")
             return
         if isinstance(outcome, Answer) and outcome.status == 409:  # noqa: PLR2004 - HTTP: conflict
-            raise Unavailable(f"keyissuer answered {what} with 409; it is tried again", after=outcome.retry_after)
-        error = failure(what, outcome, self._admin)
+            raise Unavailable(
+                f"{self._name} answered {asked.what} with 409; it is tried again", after=outcome.retry_after
+            )
+        error = failure(asked, outcome)
         if error is not None:
             raise error
 
@@ -137,7 +146,7 @@ class MistralIssuer(Issuer):
         except PagesShiftError:
             shifting = True
         if shifting:
-            raise Unavailable("the keyissuer's keys change faster than they can be listed; it is tried again")
+            raise Unavailable(f"{self._name}: its keys change faster than they can be listed; it is tried again")
         return keys
 
     async def workspaces(self) -> Sequence[Workspace]:
@@ -146,7 +155,7 @@ class MistralIssuer(Issuer):
             found = await self._workspaces_once()
             if found is not None:
                 return found
-        raise Unavailable("the keyissuer's workspaces change faster than they can be listed; it is tried again")
+        raise Unavailable(f"{self._name}: its workspaces change faster than they can be listed; it is tried again")
 
     async def user_id(self, user: str) -> str:
         """As the port says; GET /users/{user_id} for a uuid, GET /users?email= for an address."""
@@ -165,22 +174,22 @@ class MistralIssuer(Issuer):
             if len(page.members) + len(page.invites) < PAGE:
                 break
         raise Rejected(
-            "the invitation of spec.mistral.user to the organization is still pending; accept it or name a member"
+            f"{self._name}: the invitation of spec.mistral.user to the organization is still pending; accept it or name a member"
             if invited
-            else "no member of the organization has the e-mail address of spec.mistral.user; correct it or invite them",
+            else f"{self._name}: no member of the organization has the e-mail address of spec.mistral.user; correct it or invite them",
             reason=Reason.USER_NOT_FOUND,
         )
 
     async def check(self, plaintext: SecretValue) -> bool:
         """As the port says; GET /v1/models. A 403 is a refusal as well: such a key works for nobody."""
-        what = f"GET {self._models.path}"
+        asked = Asked(self._name, f"GET {self._models.path}", self._models, "checkUrl")
         credential = Credential("Authorization", plaintext, "Bearer")
         if not credential.sendable():
             return False
         outcome = await self._client.send(Call("check", "GET", self._models, credential))
         if isinstance(outcome, Answer) and outcome.status in (401, 403):
             return False
-        error = failure(what, outcome, self._models, "checkUrl")
+        error = failure(asked, outcome)
         if error is not None:
             raise error
         return True
@@ -212,28 +221,28 @@ class MistralIssuer(Issuer):
 
     async def _member(self, user_id: str) -> str:
         path = f"/users/{user_id}"
-        what = self._name("GET", path)
+        asked = self._asked("GET", path)
         outcome = await self._ask("user", "GET", path)
         if isinstance(outcome, Answer) and outcome.status == 404:  # noqa: PLR2004 - HTTP: not found
             raise Rejected(
-                "no member of the organization has the uuid of spec.mistral.user; correct it",
+                f"{self._name}: no member of the organization has the uuid of spec.mistral.user; correct it",
                 reason=Reason.USER_NOT_FOUND,
             )
-        return self._understood(what, outcome, Member).uuid
+        return self._understood(asked, outcome, Member).uuid
 
     async def _read(self, operation: str, path: str, shape: type[_Shape], **query: str) -> _Shape:
-        return self._understood(self._name("GET", path), await self._ask(operation, "GET", path, query=query), shape)
+        return self._understood(self._asked("GET", path), await self._ask(operation, "GET", path, query=query), shape)
 
-    def _understood(self, what: str, outcome: Answer | Silence, shape: type[_Shape]) -> _Shape:
-        error = failure(what, outcome, self._admin)
+    def _understood(self, asked: Asked, outcome: Answer | Silence, shape: type[_Shape]) -> _Shape:
+        error = failure(asked, outcome)
         if error is not None:
             raise error
         assert isinstance(outcome, Answer)  # a Silence is a failure
         if outcome.flaw is not None:
-            raise Unavailable(f"keyissuer's answer to {what} {outcome.flaw}; it is tried again")
+            raise Unavailable(f"{self._name}'s answer to {asked.what} {outcome.flaw}; it is tried again")
         read = parse(shape, outcome.body)
         if read is None:
-            raise malformed(what)
+            raise malformed(asked)
         return read
 
     async def _ask(
@@ -247,16 +256,16 @@ class MistralIssuer(Issuer):
     ) -> Answer | Silence:
         if not self._credential.sendable():
             raise Unauthorized(
-                "the admin key is empty or holds characters that no key has; put a valid Admin API key into the Secret "
+                f"{self._name}: the admin key is empty or holds characters that no key has; put a valid Admin API key into the Secret "
                 "that spec.mistral.adminKeySecretRef names",
                 reason=Reason.ADMIN_KEY_REFUSED,
             )
         url = URL(f"{self._admin}{quote(path)}", encoded=True).with_query(query)
         return await self._client.send(Call(operation, method, url, self._credential, body))
 
-    def _name(self, method: str, path: str) -> str:
-        """A request as messages call it: without host and query."""
-        return f"{method} {self._admin.path.rstrip('/')}{path}"
+    def _asked(self, method: str, path: str) -> Asked:
+        """A request of the Admin API as messages tell of it: without host and query."""
+        return Asked(self._name, f"{method} {self._admin.path.rstrip('/')}{path}", self._admin)
 
 
 def mistral_factory(
@@ -268,25 +277,28 @@ def mistral_factory(
     (create, revoke, list, workspaces, user, check), status or unreachable, untrusted, timeout, cut, closed, and seconds.
     """
 
-    def make(spec: KeyIssuerSpec, admin_key: SecretValue, ca_bundle: SecretValue | None) -> Issuer:
+    def make(name: str, spec: KeyIssuerSpec, admin_key: SecretValue, ca_bundle: SecretValue | None) -> Issuer:
         mistral = spec.mistral
         if mistral is None:
-            raise Rejected("spec.mistral is missing; a keyissuer needs it", reason=Reason.ISSUER_INVALID)
-        url = _valid("url", lambda: base_url(mistral.url, allow_insecure=allow_insecure))
-        path = _valid("adminPath", lambda: checked_path(mistral.admin_path))
+            raise Rejected(f"{name}: spec.mistral is missing; write it", reason=Reason.ISSUER_INVALID)
+        url = _valid(name, "url", lambda: base_url(mistral.url, allow_insecure=allow_insecure))
+        path = _valid(name, "adminPath", lambda: checked_path(mistral.admin_path))
         checked_at = mistral.check_url
         check = (
             url
             if checked_at is None
-            else _valid("checkUrl", lambda: base_url(checked_at, allow_insecure=allow_insecure))
+            else _valid(name, "checkUrl", lambda: base_url(checked_at, allow_insecure=allow_insecure))
         )
-        tls = _valid("caBundle", lambda: trust(ca_bundle.reveal() if ca_bundle else None))
+        bundle = "caBundleSecretRef" if mistral.ca_bundle_secret_ref else "caBundleConfigMapRef"
+        tls = _valid(name, bundle, lambda: trust(ca_bundle.reveal() if ca_bundle else None))
         return MistralIssuer(
+            name,
             mistral,
             admin_key,
             admin=URL(f"{str(url).rstrip('/')}{path}", encoded=True),
             models=URL(f"{str(check).rstrip('/')}/v1/models", encoded=True),
             client=HttpClient(
+                peer=name,
                 deadline=parse_duration(spec.requests.timeout).total_seconds(),
                 per_second=spec.requests.per_second,
                 burst=spec.requests.burst,
@@ -301,8 +313,8 @@ def mistral_factory(
 _Value = TypeVar("_Value")
 
 
-def _valid(field: str, read: Callable[[], _Value]) -> _Value:
+def _valid(name: str, field: str, read: Callable[[], _Value]) -> _Value:
     try:
         return read()
     except ValueError as error:
-        raise Rejected(f"spec.mistral.{field} {error}", reason=Reason.ISSUER_INVALID) from None
+        raise Rejected(f"{name}: spec.mistral.{field} {error}", reason=Reason.ISSUER_INVALID) from None

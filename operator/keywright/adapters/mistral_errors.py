@@ -6,6 +6,7 @@ the only caller.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from keywright.adapters.httpclient import Answer, Silence
@@ -16,7 +17,7 @@ from keywright.errors import Ambiguous, KeywrightError, Rejected, Unauthorized, 
 if TYPE_CHECKING:
     from yarl import URL
 
-__all__ = ["create_failure", "failure", "malformed", "unclear"]
+__all__ = ["Asked", "create_failure", "failure", "malformed", "unclear"]
 
 _SUCCESS: Final = range(200, 300)
 _REDIRECT: Final = range(300, 400)
@@ -28,82 +29,93 @@ _UNDECIDED: Final = frozenset({303, 304, _TIMED_OUT})
 from a gateway that had passed the request on."""
 
 
-def failure(what: str, outcome: Answer | Silence, asked: URL, field: str = "url") -> KeywrightError | None:
-    """The error that an outcome is, for a request that may be repeated; None: a success.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as messages tell of it: who was asked for what, at which address, and which field of spec.mistral says so."""
 
-    `what`: the request as messages call it. `asked`: the address, and `field` where it stands in spec.mistral.
-    """
+    issuer: str
+    what: str
+    address: URL
+    field: str = "url"
+
+
+def failure(asked: Asked, outcome: Answer | Silence) -> KeywrightError | None:
+    """The error that an outcome is, for a request that may be repeated; None: a success."""
     match outcome:
         case Silence(left=False):
             untrusted = outcome.code == "untrusted"
-            hint = "name its CA in spec.mistral.caBundleSecretRef" if untrusted else f"check spec.mistral.{field}"
-            return Unavailable(f"keyissuer cannot be reached at {asked.origin()}: {outcome.why}; {hint}")
+            hint = "name its CA in spec.mistral.caBundleSecretRef" if untrusted else f"check spec.mistral.{asked.field}"
+            return Unavailable(f"{asked.issuer} cannot be reached at {asked.address.origin()}: {outcome.why}; {hint}")
         case Silence():
-            return Unavailable(f"keyissuer left {what} unanswered ({outcome.why}); it is tried again")
+            return Unavailable(f"{asked.issuer} left {asked.what} unanswered ({outcome.why}); it is tried again")
         case Answer(status=status) if status in _SUCCESS:
             return None
         case Answer(status=404):
-            hint = " and spec.mistral.adminPath" if field == "url" else ""
+            hint = " and spec.mistral.adminPath" if asked.field == "url" else ""
             return Rejected(
-                f"keyissuer knows no {what} (404); check spec.mistral.{field}{hint}", reason=Reason.ISSUER_INVALID
+                f"{asked.issuer} knows no {asked.what} (404); check spec.mistral.{asked.field}{hint}",
+                reason=Reason.ISSUER_INVALID,
             )
         case Answer(status=status) if status == _TIMED_OUT or status < _SUCCESS.start or status >= _SERVER_ERROR:
-            return Unavailable(f"keyissuer answered {what} with {status}; it is tried again", after=outcome.retry_after)
+            return Unavailable(
+                f"{asked.issuer} answered {asked.what} with {status}; it is tried again", after=outcome.retry_after
+            )
         case _:
-            return _refused(what, outcome, field, "")
+            return _refused(asked, outcome, "")
 
 
-def create_failure(what: str, outcome: Answer | Silence, asked: URL) -> KeywrightError | None:
+def create_failure(asked: Asked, outcome: Answer | Silence) -> KeywrightError | None:
     """As `failure`, for the one request that may not be repeated: what is not surely undone is Ambiguous."""
     match outcome:
         case Silence(left=False):
-            return failure(what, outcome, asked)
+            return failure(asked, outcome)
         case Silence():
-            return Ambiguous(f"keyissuer left {what} unanswered ({outcome.why}); a key may have been made")
+            return Ambiguous(f"{asked.issuer} left {asked.what} unanswered ({outcome.why}); a key may have been made")
         case Answer(status=status) if status in _SUCCESS:
             return None
         case Answer(status=status) if status in _UNDECIDED or status < _SUCCESS.start or status >= _SERVER_ERROR:
-            return Ambiguous(f"keyissuer answered {what} with {status}; a key may have been made")
+            return Ambiguous(f"{asked.issuer} answered {asked.what} with {status}; a key may have been made")
         case _:
-            return _refused(what, outcome, "url", refusal(outcome.body))
+            return _refused(asked, outcome, refusal(outcome.body))
 
 
-def malformed(what: str) -> Rejected:
+def malformed(asked: Asked) -> Rejected:
     """A success that is not what the reference says, to a request that reads."""
     return Rejected(
-        f"keyissuer answered {what} with something that is not the documented JSON; "
+        f"{asked.issuer} answered {asked.what} with something that is not the documented JSON; "
         "check spec.mistral.url and spec.mistral.adminPath",
         reason=Reason.ISSUER_MALFORMED,
     )
 
 
-def unclear(what: str, answer: Answer) -> Ambiguous:
+def unclear(asked: Asked, answer: Answer) -> Ambiguous:
     """A success that is not what the reference says, to the request that creates."""
     flaw = f"whose body {answer.flaw}" if answer.flaw else "and something that is not the documented JSON"
-    return Ambiguous(f"keyissuer answered {what} with {answer.status} {flaw}; a key may have been made")
+    return Ambiguous(f"{asked.issuer} answered {asked.what} with {answer.status} {flaw}; a key may have been made")
 
 
-def _refused(what: str, answer: Answer, field: str, said: str) -> KeywrightError:
+def _refused(asked: Asked, answer: Answer, said: str) -> KeywrightError:
     match answer.status:
         case 401:
             return Unauthorized(
-                "the platform refused the admin key (401); put a valid Admin API key into the Secret that "
+                f"{asked.issuer}: the platform refused the admin key (401); put a valid Admin API key into the Secret that "
                 "spec.mistral.adminKeySecretRef names, and see that spec.mistral.authHeader fits the platform",
                 reason=Reason.ADMIN_KEY_REFUSED,
             )
         case 403:
             return Unauthorized(
-                f"the platform does not let this admin key do {what} (403); put an Admin API key of the organization "
+                f"{asked.issuer}: the platform does not let this admin key do {asked.what} (403); put an Admin API key of the organization "
                 "into the Secret that spec.mistral.adminKeySecretRef names",
                 reason=Reason.ADMIN_KEY_REFUSED,
             )
         case status if status in _REDIRECT:
             return Rejected(
-                f"keyissuer redirected {what} to {answer.redirect or 'another path'} ({status}), and keywright follows "
-                f"no redirect; change spec.mistral.{field} to the final address",
+                f"{asked.issuer} redirected {asked.what} to {answer.redirect or 'another path'} ({status}), and keywright follows "
+                f"no redirect; change spec.mistral.{asked.field} to the final address",
                 reason=Reason.ISSUER_INVALID,
             )
         case status:
             return Rejected(
-                f"keyissuer refused {what} ({status}){': ' if said else ''}{said}", reason=Reason.ISSUER_REFUSED
+                f"{asked.issuer} refused {asked.what} ({status}){': ' if said else ''}{said}",
+                reason=Reason.ISSUER_REFUSED,
             )

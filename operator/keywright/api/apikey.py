@@ -1,17 +1,16 @@
-"""The ApiKey kind: what a user asks for, and what keywright answers in its status.
+"""The ApiKey kind: what a user asks for. What keywright answers is in apikey_status.py.
 
-The one source of crds/apikeys.yaml. Holds shapes and the rules that one object alone can break (CEL, checked by the
+The one source of crds/apikeys.yaml, with that. Holds shapes and the rules that one object alone can break (CEL, checked by the
 apiserver); what depends on the world or the clock is planning's.
 """
 
 from __future__ import annotations
 
-from datetime import date
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field, JsonValue
 
-from keywright.api.base import Condition, Conditions, DataKey, Kind, ObjectName, Timestamp, rules
+from keywright.api.base import DataKey, Kind, ObjectName, rules
 from keywright.api.durations import Duration, DurationOrPercent, Validity
 from keywright.api.syntax import (
     AnnotationMap,
@@ -30,25 +29,16 @@ from keywright.api.syntax import (
 
 __all__ = [
     "ApiKeySpec",
-    "ApiKeyStatus",
-    "Attempt",
-    "ClosedAttempt",
     "Expiry",
-    "Handled",
-    "Issuance",
-    "IssuedAs",
     "IssuerRef",
     "KeyIssuerIdentity",
-    "NextStep",
-    "PreviousKey",
     "RestartRef",
     "Rotation",
     "SecretTarget",
     "StoreRef",
     "Target",
-    "TargetStatus",
     "VaultTarget",
-    "WorkspaceStatus",
+    "called",
 ]
 
 
@@ -59,6 +49,11 @@ class IssuerRef(Kind):
         default="KeyIssuer", description="KeyIssuer (of the same namespace) or ClusterKeyIssuer."
     )
     name: ObjectName = Field(description="The issuer's name.")
+
+
+def called(kind: str, name: str) -> str:
+    """An issuer as messages call it: keyissuer/NAME, clusterkeyissuer/NAME; the bare word is cert-manager's."""
+    return f"{kind.lower()}/{name}"
 
 
 class Expiry(Kind):
@@ -293,134 +288,3 @@ class KeyIssuerIdentity(Kind):
     kind: Literal["KeyIssuer", "ClusterKeyIssuer"] = Field(description="KeyIssuer or ClusterKeyIssuer.")
     name: str = Field(description="Its name.")
     uid: str = Field(description="Its metadata.uid.")
-
-
-class WorkspaceStatus(Kind):
-    """The workspace the key was issued in."""
-
-    id: str = Field(description="Its uuid at the platform, pinned while spec.workspace is unchanged.")
-    name: str | None = Field(default=None, description="Its name when last resolved.")
-
-
-class IssuedAs(Kind):
-    """What was asked for when the current key was issued: an edit since then shows as a difference to the spec."""
-
-    workspace: str = Field(description="spec.workspace as it was.")
-    label: str = Field(description="The label the key got.")
-    expiry: str | None = Field(default=None, description="spec.expiry as it was: a validity (90d) or a date.")
-
-
-class PreviousKey(Kind):
-    """An older key that still lives, for the overlap."""
-
-    key_id: str = Field(description="Its id at the issuer.")
-    issuer: KeyIssuerIdentity = Field(description="The issuer that made it, where it is revoked.")
-    revoke_at: Timestamp = Field(description="When it is revoked.")
-    target: str | None = Field(
-        default=None, description="The Secret it stood in, where that is another one than now: cleaned with it."
-    )
-
-
-class Attempt(Kind):
-    """One try to create one key, written down before the request."""
-
-    id: str = Field(description="Random; part of the key's name at the issuer.")
-    started_at: Timestamp = Field(description="When it was written down.")
-    reason: str = Field(description="Why a key is issued.")
-    generation: int = Field(description="The metadata.generation it was decided for.")
-    issuer: KeyIssuerIdentity = Field(description="The issuer asked.")
-    target: str = Field(description="The Secret it delivers into.")
-    handled: Handled | None = Field(default=None, description="The trigger annotations this attempt answers.")
-
-
-class ClosedAttempt(Kind):
-    """An attempt that ended without a delivery; watched for a day, since its key may turn up late."""
-
-    id: str = Field(description="The attempt's id.")
-    closed_at: Timestamp = Field(description="When it was closed.")
-    outcome: Literal["lost", "unseen", "failed"] = Field(
-        description="lost: a key was made and its plaintext is gone. unseen: no key was found. "
-        "failed: refused, or not delivered and revoked."
-    )
-    issuer: KeyIssuerIdentity = Field(description="The issuer asked.")
-
-
-class Handled(Kind):
-    """Values of the trigger annotations that have been answered."""
-
-    rotate: str | None = Field(default=None, description="The last keywright.dev/rotate answered.")
-    compromised: str | None = Field(default=None, description="The last keywright.dev/compromised answered.")
-
-
-class Issuance(Kind):
-    """One delivery, as the storm guard remembers it."""
-
-    at: Timestamp = Field(description="When it was settled.")
-    reason: str = Field(description="Why the key was issued.")
-
-
-class TargetStatus(Kind):
-    """Where the key is now."""
-
-    kind: Literal["Secret", "Vault"] = Field(description="Secret or Vault.")
-    name: str = Field(description="The Secret's name, or store and path.")
-    key: str | None = Field(
-        default=None, description="The data key or field that holds the plaintext; absent with a template."
-    )
-
-
-class NextStep(Kind):
-    """What happens next, when, and what holds it."""
-
-    action: str = Field(description="Renew, Rotate, Revoke, Retry, Release or None.")
-    at: Timestamp | None = Field(default=None, description="When.")
-    reason: str = Field(description="Why, or what it waits for.")
-
-
-class ApiKeyStatus(Kind):
-    """What keywright knows of the key. Never the plaintext."""
-
-    observed_generation: int | None = Field(default=None, description="The metadata.generation last acted upon.")
-    revision: int = Field(default=0, description="How many keys have been delivered.")
-    key_id: str | None = Field(default=None, description="The current key's id at the issuer.")
-    issuer: KeyIssuerIdentity | None = Field(default=None, description="The issuer that made the current key.")
-    masked_key: str | None = Field(
-        default=None, description="The key as the platform shows it: first and last four characters."
-    )
-    workspace: WorkspaceStatus | None = Field(default=None, description="The workspace the key belongs to.")
-    issued_as: IssuedAs | None = Field(default=None, description="What was asked for when the current key was issued.")
-    issued_at: Timestamp | None = Field(default=None, description="When the current key was issued.")
-    expires_at: Timestamp | None = Field(
-        default=None, description="The end of the key's last day, in the issuer's own words."
-    )
-    renewal_time: Timestamp | None = Field(default=None, description="When the key is replaced next by time.")
-    last_used: date | None = Field(default=None, description="The day the issuer last saw the key used.")
-    previous: Annotated[list[PreviousKey], Field(max_length=8)] = Field(
-        default_factory=list, description="Older keys that still live."
-    )
-    attempt: Attempt | None = Field(default=None, description="The try under way.")
-    closed_attempts: Annotated[list[ClosedAttempt], Field(max_length=64)] = Field(
-        default_factory=list, description="Tries of the last day that delivered nothing."
-    )
-    handled: Handled = Field(default_factory=Handled, description="Trigger annotations that have been answered.")
-    failures: int = Field(default=0, description="Attempts in a row that delivered nothing.")
-    recent_issuances: Annotated[list[Issuance], Field(max_length=8)] = Field(
-        default_factory=list, description="The last deliveries: the storm guard counts them."
-    )
-    next_attempt_at: Timestamp | None = Field(default=None, description="No attempt before this time.")
-    target: TargetStatus | None = Field(default=None, description="Where the key is now.")
-    next: NextStep | None = Field(default=None, description="What happens next, when, and what holds it.")
-    conditions: Conditions = Field(
-        default_factory=list, description="Ready, Reconciling, Stalled, as kstatus reads them."
-    )
-
-    def to_dict(self) -> dict[str, Any]:
-        """As it stands in the API: what says nothing (an empty list, no failures) is left out, for whoever reads it."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
-
-    def condition(self, of_type: str) -> Condition | None:
-        """The condition of this type, if it stands."""
-        return next((c for c in self.conditions if c.type == of_type), None)
-
-
-Attempt.model_rebuild()

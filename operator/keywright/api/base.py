@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError, core_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic.json_schema import JsonSchemaValue
@@ -36,7 +36,6 @@ __all__ = [
     "Kind",
     "Matches",
     "ObjectName",
-    "Rule",
     "SecretKeyRef",
     "Timestamp",
     "rules",
@@ -47,8 +46,6 @@ GROUP: Final = "keywright.dev"
 VERSION: Final = "v1alpha1"
 RULES: Final = "x-kubernetes-validations"
 """Where a schema keeps its CEL rules."""
-
-Rule = dict[str, str]
 
 
 def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
@@ -104,36 +101,30 @@ class Matches:
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         """The rule, beside those that stand there."""
-        return _with_rule(handler(schema), f"self.matches({_cel(self.pattern)})", self.message)
+        return _with_rule(handler(schema), self._rule(), self.message)
 
-    def _check(self, value: str) -> str:
+    def _rule(self) -> str:
+        return f"self.matches({_cel(self.pattern)})"
+
+    def _texts(self, value: Any) -> Iterable[str]:
+        return (value,)
+
+    def _check(self, value: Any) -> Any:
         # fullmatch: Python's $ would let a last newline pass, RE2's does not.
-        if not re.fullmatch(self.pattern, value):
+        if not all(re.fullmatch(self.pattern, text) for text in self._texts(value)):
             raise PydanticCustomError("syntax", "{sentence}", {"sentence": self.message})
         return value
 
 
 @dataclass(frozen=True, slots=True)
-class KeysMatch:
+class KeysMatch(Matches):
     """As Matches, for every key of a map."""
 
-    pattern: str
-    message: str
+    def _rule(self) -> str:
+        return f"self.all(k, k.matches({_cel(self.pattern)}))"
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        """The check, after the type's own."""
-        return core_schema.no_info_after_validator_function(self._check, handler(source))
-
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        """The rule, beside those that stand there."""
-        return _with_rule(handler(schema), f"self.all(k, k.matches({_cel(self.pattern)}))", self.message)
-
-    def _check(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
-        if any(not re.fullmatch(self.pattern, key) for key in value):
-            raise PydanticCustomError("syntax", "{sentence}", {"sentence": self.message})
-        return value
+    def _texts(self, value: Any) -> Iterable[str]:
+        return list(value)
 
 
 def _with_rule(schema: JsonSchemaValue, rule: str, message: str) -> JsonSchemaValue:
@@ -231,6 +222,12 @@ class Condition(Kind):
     )
     last_transition_time: Timestamp = Field(description="When the status last changed.")
     observed_generation: int | None = Field(default=None, description="The metadata.generation this was computed for.")
+
+    def since(self, before: Condition | None) -> Condition:
+        """The same, with the time of the one that stands, where its status did not change."""
+        if before is None or before.status != self.status:
+            return self
+        return self.model_copy(update={"last_transition_time": before.last_transition_time})
 
 
 Conditions = Annotated[

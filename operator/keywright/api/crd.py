@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from keywright.api import keyissuer, vaultstore
-from keywright.api.apikey import ApiKeySpec, ApiKeyStatus
+from keywright.api.apikey import ApiKeySpec
+from keywright.api.apikey_status import ApiKeyStatus
 from keywright.api.base import GROUP, RULES, VERSION
 from keywright.api.reasons import EXPLANATIONS
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from keywright.api.apikey import ApiKeySpec, ApiKeyStatus
+from keywright.api.apikey import ApiKeySpec
+from keywright.api.apikey_status import ApiKeyStatus
 from keywright.api.base import Kind
 from keywright.api.keyissuer import KeyIssuerSpec
 from keywright.api.reasons import Reason

@@ -58,7 +58,6 @@ class Reason(StrEnum):
     TARGET_FOREIGN = "TargetForeign"
     TARGET_CONFLICT = "TargetConflict"
     TARGET_REFUSED = "TargetRefused"
-    TARGET_UNAVAILABLE = "TargetUnavailable"
     TARGET_UNSUPPORTED = "TargetUnsupported"
     SCHEDULE_TOO_DENSE = "ScheduleTooDense"
     TOO_MANY_KEYS = "TooManyKeys"
@@ -117,7 +116,7 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.ISSUER_UNAVAILABLE: "The issuer does not answer; it is tried again.",
     Reason.ISSUER_RATE_LIMITED: "The issuer asked for a pause.",
     Reason.ISSUER_MALFORMED: "The issuer's answer is not what its documentation says.",
-    Reason.ISSUER_CREDENTIALS_GONE: "The admin key is gone while keys still wait to be revoked.",
+    Reason.ISSUER_CREDENTIALS_GONE: "The issuer was deleted and created again since it made a key that waits to be revoked.",
     Reason.ADMIN_KEY_MISSING: "The Secret or data key with the admin key is not there.",
     Reason.ADMIN_KEY_REFUSED: "The issuer refused the admin key.",
     Reason.CLUSTER_SCOPE_OFF: "The operator runs for single namespaces and serves no cluster kinds.",
@@ -129,7 +128,6 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.TARGET_FOREIGN: "The target exists and was not made by keywright for this ApiKey.",
     Reason.TARGET_CONFLICT: "Another ApiKey has this target.",
     Reason.TARGET_REFUSED: "The target would not accept the write.",
-    Reason.TARGET_UNAVAILABLE: "The target cannot be reached; it is tried again.",
     Reason.TARGET_UNSUPPORTED: "This version cannot deliver there yet.",
     Reason.SCHEDULE_TOO_DENSE: "The schedule rotates faster than the storm guard or the overlap allow.",
     Reason.TOO_MANY_KEYS: "Too many live keys are recorded for this ApiKey.",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,12 +49,11 @@ class Fact(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The ApiKey itself, less spec and status. `resource_version` is what guarded writes name."""
+    """The ApiKey itself, less spec and status."""
 
     key: ResourceKey
     uid: str
     generation: int
-    resource_version: str
     created_at: datetime
     deleting: bool
     finalizer: bool
@@ -138,8 +137,9 @@ class IssuerFacts:
 class Failure:
     """How this pass's attempt ended without a delivery.
 
-    `committed`: None nobody knows, False surely no key was made, else the key that was. `settled`: every write to the target got a
-    definite refusal, so nothing can arrive there any more. `counts`: towards the circuit breaker.
+    `key_id`: the key that was made, None where none is known of. `maybe_committed` False: surely none was made. `settled`: every write
+    to the target got a definite refusal, so nothing can arrive there any more. `counts`: towards the circuit breaker. `after`: seconds
+    of quiet, None for the backoff alone.
     """
 
     reason: Reason
@@ -172,17 +172,19 @@ class Observed:
     rival: ResourceKey | None = None
     """Another ApiKey that claims the same target and is older."""
     owner_exists: bool = True
-    """Whether the ApiKey that the target's record names (by uid) is still there."""
+    """Whether the ApiKey that the target belongs to, by namespace and name, is still there."""
     issuer: IssuerFacts | Refusal | None = None
     targets: Mapping[str, TargetState] = field(default_factory=dict)
     """What stands where, by the Secret's name."""
     fresh: frozenset[str] = field(default_factory=frozenset)
     """The targets that this pass has read or written itself, by name."""
-    rehearsal: Refusal | bool | None = None
-    """Whether a write to the spec's target would be accepted."""
+    rehearsal: Refusal | Literal[True] | None = None
+    """Whether a write to the target would be accepted."""
     listing: tuple[ListedKey, ...] | Refusal | None = None
     searched: frozenset[tuple[str, str]] = field(default_factory=frozenset)
     """What this pass has listed itself: the issuer's uid and the part of a name that was looked for. Empty: an older listing."""
+    looked: Mapping[str, datetime] = field(default_factory=dict)
+    """When the older listing was made, by the issuer's uid: for the issuers of closed attempts."""
     last_used: date | None = None
     """The day that the inventory has for the current key."""
     key_gone: bool = False
@@ -198,5 +200,7 @@ class Observed:
     """Keys that this pass could not revoke, and why."""
     cleaned: frozenset[str] = field(default_factory=frozenset)
     """Targets, by name, that this pass has cleaned."""
+    unclean: Mapping[str, str] = field(default_factory=dict)
+    """Targets, by name, that this pass could not clean, and why."""
     rewritten: Rewriting | None = None
     """The last time that a target was laid out anew without a new key, as far as this process remembers."""

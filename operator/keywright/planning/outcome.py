@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from keywright.api.apikey import (
+from keywright.api.apikey import called
+from keywright.api.apikey_status import (
     Attempt,
     ClosedAttempt,
     Handled,
@@ -24,13 +25,15 @@ from keywright.planning import schedule
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from keywright.api.apikey import ApiKeySpec, ApiKeyStatus
+    from keywright.api.apikey import ApiKeySpec
+    from keywright.api.apikey_status import ApiKeyStatus
     from keywright.keys import AttemptId, KeyId, KeyRecord
     from keywright.planning.observed import Failure
     from keywright.planning.situation import Situation
 
 __all__ = [
     "CLOSED_KEPT",
+    "CLOSED_LONGEST",
     "MOST_PREVIOUS",
     "closed",
     "dropped",
@@ -45,7 +48,9 @@ __all__ = [
 MOST_PREVIOUS: Final = 5
 """Older keys that may live at once; past that the oldest goes early."""
 CLOSED_KEPT: Final = timedelta(hours=24)
-"""How long a closed attempt is looked for at the issuer."""
+"""How long a closed attempt is looked for at the issuer, and until a listing made after that does not show it."""
+CLOSED_LONGEST: Final = timedelta(days=7)
+"""No longer than that: the issuer is gone for good, or silent for a week. What lives on there is reported as a stray."""
 _MOST_CLOSED: Final = 64
 _RECENT_KEPT: Final = 8
 
@@ -238,8 +243,9 @@ def steady(s: Situation) -> ApiKeyStatus:
 
 def _over(s: Situation, end: datetime) -> ApiKeyStatus:
     """Time does not renew the key, and its last day is over all the same: the issuer's policy gave less than was asked."""
+    issuer = called(s.status.issuer.kind, s.status.issuer.name) if s.status.issuer else "The platform"
     message = (
-        f"The issuer let the key work until {_time(end)} only, and spec.expiry.date is never renewed by time; annotate "
+        f"{issuer} let the key work until {_time(end)} only, and spec.expiry.date is never renewed by time; annotate "
         "keywright.dev/rotate with a new value for another key, or write spec.expiry.validity."
     )
     sayings = [Saying("Ready", "False", Reason.EXPIRED, message), Saying("Stalled", "True", Reason.EXPIRED, message)]
@@ -337,8 +343,9 @@ def difference(s: Situation) -> str | None:
     status, spec, issued = s.status, s.spec, s.status.issued_as
     if issued is None or status.issuer is None:
         return None
-    if (status.issuer.kind, status.issuer.name) != (spec.issuer_ref.kind, spec.issuer_ref.name):
-        return f"spec.issuerRef changed from {status.issuer.name} to {spec.issuer_ref.name}"
+    made_by, wanted = called(status.issuer.kind, status.issuer.name), called(spec.issuer_ref.kind, spec.issuer_ref.name)
+    if made_by != wanted:
+        return f"spec.issuerRef changed from {made_by} to {wanted}"
     if issued.workspace != spec.workspace:
         return f"spec.workspace changed from {issued.workspace} to {spec.workspace}"
     if issued.label != s.label:
@@ -363,21 +370,17 @@ def _closed_entry(s: Situation, attempt: Attempt, outcome: Literal["lost", "unse
 
 def _conditions(s: Situation, sayings: list[Saying]) -> list[Condition]:
     """As kstatus reads them: Reconciling and Stalled stand only while they are true."""
-    made = []
-    for saying in sayings:
-        before = s.status.condition(saying.type)
-        since = before.last_transition_time if before and before.status == saying.status else s.now
-        made.append(
-            Condition(
-                type=saying.type,
-                status=saying.status,
-                reason=saying.reason,
-                message=saying.message,
-                last_transition_time=since,
-                observed_generation=s.observed.subject.generation,
-            )
-        )
-    return made
+    return [
+        Condition(
+            type=saying.type,
+            status=saying.status,
+            reason=saying.reason,
+            message=saying.message,
+            last_transition_time=s.now,
+            observed_generation=s.observed.subject.generation,
+        ).since(s.status.condition(saying.type))
+        for saying in sayings
+    ]
 
 
 def _time(at: datetime) -> str:

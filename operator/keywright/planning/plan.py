@@ -6,13 +6,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from keywright.api.apikey import Attempt, Handled, NextStep
+from keywright.api.apikey_status import Attempt, Handled, NextStep
 from keywright.api.reasons import Reason
 from keywright.keys import AttemptId, Tag
 from keywright.planning import outcome, rules, schedule
 from keywright.planning.observed import Absent, Fact, IssuerFacts, Present, Refusal
 from keywright.planning.preflight import preflight
-from keywright.planning.recovery import RECHECK, late_keys, open_attempt, settle
+from keywright.planning.recovery import RECHECK, late_keys, look_again, open_attempt, settle
 from keywright.planning.removal import deletion, overlaps_over
 from keywright.planning.situation import Situation
 from keywright.planning.steps import AddFinalizer, CleanTarget, Decision, Look, Note, RewriteTarget, Wait, WriteStatus
@@ -20,7 +20,8 @@ from keywright.planning.steps import AddFinalizer, CleanTarget, Decision, Look, 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from keywright.api.apikey import ApiKeySpec, ApiKeyStatus
+    from keywright.api.apikey import ApiKeySpec
+    from keywright.api.apikey_status import ApiKeyStatus
     from keywright.planning.observed import Observed
     from keywright.planning.rules import Cause
 
@@ -74,19 +75,21 @@ def _after_the_end(s: Situation) -> Decision | None:
         and isinstance(target, Present)
         and s.is_mine(target)
         and target.record
+        and place
         and place not in s.observed.cleaned
+        and place not in s.observed.unclean
     ):
         text = f"Removed Secret {place}: spec.expiry.date is over."
-        return Decision(
-            CleanTarget(place or "", target.version),
-            Reason.EXPIRED,
-            text,
-            (Note("Normal", Reason.TARGET_CLEANED, text),),
-        )
+        note = Note("Normal", Reason.TARGET_CLEANED, text)
+        return Decision(CleanTarget(place, target.version), Reason.EXPIRED, text, (note,))
     message = f"spec.expiry.date {end.date()} is over; write a later date, or delete this ApiKey."
+    until = _next_due(s)
+    if why := s.observed.unclean.get(place or ""):
+        message += f" Secret {place} cannot be removed yet: {why}"
+        until = s.now + RECHECK
     sayings = [outcome.Saying("Ready", "False", Reason.EXPIRED, message)]
     status = outcome.reported(s, sayings, NextStep(action="None", reason=message))
-    return _say(s, status, Reason.EXPIRED, message, _next_due(s))
+    return _say(s, status, Reason.EXPIRED, message, until)
 
 
 def _issue(s: Situation) -> Decision | None:
@@ -108,8 +111,7 @@ def _issue(s: Situation) -> Decision | None:
         return Decision(Look(obstacle), why.reason, why.message)
     if isinstance(obstacle, Refusal):
         status = outcome.refused(s, obstacle.reason, obstacle.message, stalled=obstacle.stalled)
-        pause = max(RECHECK, timedelta(seconds=obstacle.after or 0))
-        return _say(s, status, obstacle.reason, obstacle.message, s.now + pause, warn=True)
+        return _say(s, status, obstacle.reason, obstacle.message, look_again(s, obstacle), warn=True)
     if (adopted := _adopt(s, why)) is not None:
         return adopted
     if not s.observed.subject.finalizer:
@@ -120,7 +122,7 @@ def _issue(s: Situation) -> Decision | None:
 def _leave(s: Situation) -> Decision | None:
     """A place that was fenced and never got a key, and that the spec has left since."""
     left = s.status.target.name if s.status.target and s.status.key_id is None else None
-    if left is None or left == s.place or left in s.observed.cleaned:
+    if left is None or left == s.place or left in s.observed.cleaned or left in s.observed.unclean:
         return None
     return Decision(CleanTarget(left, None), Reason.TARGET_CLEANED, f"Secret {left} never got a key.")
 
@@ -147,7 +149,7 @@ def _adopt(s: Situation, why: Cause) -> Decision | None:
     if isinstance(s.observed.listing, Refusal):
         refusal = s.observed.listing
         status = outcome.refused(s, refusal.reason, refusal.message, stalled=refusal.stalled)
-        return _say(s, status, refusal.reason, refusal.message, s.now + RECHECK)
+        return _say(s, status, refusal.reason, refusal.message, look_again(s, refusal))
     if not s.searched(facts.identity, search):
         look = Look(Fact.LISTING, issuer=facts.identity, search=search)
         return Decision(look, Reason.ADOPTED, "Looking whether the key in the target still lives.")
@@ -214,16 +216,10 @@ def _lay_out(s: Situation) -> Decision | None:
         return None
     if not s.target_fresh:
         return Decision(Look(Fact.TARGET, target=s.place), Reason.TARGET_REWRITTEN, "Reading the target.")
-    if s.observed.rehearsal is not None and isinstance(s.observed.rehearsal, Refusal):
+    if isinstance(s.observed.rehearsal, Refusal):
         refusal = s.observed.rehearsal
-        return _say(
-            s,
-            outcome.refused(s, refusal.reason, refusal.message, stalled=True),
-            refusal.reason,
-            refusal.message,
-            s.now + RECHECK,
-            warn=True,
-        )
+        status = outcome.refused(s, refusal.reason, refusal.message, stalled=True)
+        return _say(s, status, refusal.reason, refusal.message, look_again(s, refusal), warn=True)
     text = f"Secret {s.layout.name} was laid out anew with the same key."
     return Decision(
         RewriteTarget(s.layout), Reason.TARGET_REWRITTEN, text, (Note("Normal", Reason.TARGET_REWRITTEN, text),)
@@ -231,12 +227,17 @@ def _lay_out(s: Situation) -> Decision | None:
 
 
 def _forget(s: Situation) -> Decision | None:
-    """Closed attempts are watched for a day."""
-    record = s.record
+    """Closed attempts are watched for a day, and until it is known that nothing is left of them: an issuer may be away for longer."""
+    left = {s.attempt_of(key) for key in s.listed if key.key_id not in s.observed.revoked}
+    left |= {s.record.attempt} if s.record else set()
     old = frozenset(
         AttemptId(c.id)
         for c in s.status.closed_attempts
-        if s.now - c.closed_at > outcome.CLOSED_KEPT and not (record and record.attempt == c.id)
+        if s.now - c.closed_at > outcome.CLOSED_LONGEST
+        or (
+            s.observed.looked.get(c.issuer.uid, c.closed_at) - c.closed_at > outcome.CLOSED_KEPT
+            and AttemptId(c.id) not in left
+        )
     )
     if not old:
         return None
@@ -246,16 +247,22 @@ def _forget(s: Situation) -> Decision | None:
 def _rest(s: Situation) -> Decision:
     """All is well: say so if it is not said yet, then wait for what comes next."""
     used = s.observed.last_used or s.status.last_used
-    failed = s.observed.failed_revocations
-    if failed:
-        key_id, error = next(iter(failed.items()))
-        message = f"The older key {key_id} cannot be revoked yet: {error}"
-        status = outcome.steady(s).model_copy(update={"last_used": used})
-        if status.next and status.next.action == "Revoke":
-            status = status.model_copy(update={"next": status.next.model_copy(update={"reason": message})})
-        return _say(s, status, Reason.REVOCATION_FAILED, message, s.now + RECHECK, warn=True)
     status = outcome.steady(s).model_copy(update={"last_used": used})
+    if (trouble := _unended(s)) is not None:
+        reason, message = trouble
+        at = status.next.at if status.next and status.next.action == "Revoke" else None
+        status = status.model_copy(update={"next": NextStep(action="Revoke", at=at, reason=message)})
+        return _say(s, status, reason, message, s.now + RECHECK, warn=True)
     return _say(s, status, Reason.ISSUED, "The key stands in its target.", _next_due(s))
+
+
+def _unended(s: Situation) -> tuple[Reason, str] | None:
+    """What was to end, and could not."""
+    for key_id, why in s.observed.failed_revocations.items():
+        return Reason.REVOCATION_FAILED, f"Key {key_id} cannot be revoked yet: {why}"
+    for name, why in s.observed.unclean.items():
+        return Reason.TARGET_REFUSED, f"Secret {name} is no longer used and cannot be removed yet: {why}"
+    return None
 
 
 def _next_due(s: Situation) -> datetime | None:

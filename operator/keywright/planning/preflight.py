@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from keywright.api.apikey import called
 from keywright.api.reasons import Reason
 from keywright.planning import grants, schedule
 from keywright.planning.observed import Fact, Foreign, Present, Refusal
@@ -77,7 +78,7 @@ def granted(s: Situation) -> Check:
     return grants.refused(
         facts.spec,
         grants.GrantRequest(
-            issuer=f"{facts.identity.kind.lower()}/{facts.identity.name}",
+            issuer=called(facts.identity.kind, facts.identity.name),
             cluster_scoped=facts.identity.kind == "ClusterKeyIssuer",
             namespace=subject.key.namespace,
             namespace_labels=facts.namespace_labels or {},
@@ -133,7 +134,7 @@ def target_accepts(s: Situation) -> Check:
         return None
     if s.observed.rehearsal is None:
         return Fact.REHEARSAL
-    return s.observed.rehearsal or None
+    return s.observed.rehearsal
 
 
 _CHAIN: Final[tuple[Callable[[Situation], Check], ...]] = (

@@ -7,23 +7,32 @@ whenever a listing shows them. Pure; the table is the protocol's.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from keywright.api.apikey import called
 from keywright.api.reasons import Reason
 from keywright.planning import outcome, schedule
 from keywright.planning.observed import Absent, Fact, Foreign, IssuerFacts, Present, Refusal
 from keywright.planning.steps import Decision, FenceTarget, IssueAndDeliver, Look, Note, RevokeKey, Wait, WriteStatus
 
 if TYPE_CHECKING:
-    from keywright.api.apikey import Attempt, KeyIssuerIdentity
+    from datetime import datetime
+
+    from keywright.api.apikey import KeyIssuerIdentity
+    from keywright.api.apikey_status import Attempt
     from keywright.keys import KeyId, KeyRecord
     from keywright.planning.observed import Failure
     from keywright.planning.situation import Situation
 
-__all__ = ["RECHECK", "late_keys", "open_attempt", "settle"]
+__all__ = ["RECHECK", "late_keys", "look_again", "open_attempt", "settle"]
 
-RECHECK = timedelta(seconds=20)
+RECHECK: Final = timedelta(seconds=20)
 """How soon something that was refused is looked at again: within the promised 30 s, with room for shared answers' age."""
+
+
+def look_again(s: Situation, refusal: Refusal) -> datetime:
+    """When to look whether a refusal still holds: not before the other side wants to be asked."""
+    return s.now + max(RECHECK, timedelta(seconds=refusal.after or 0))
 
 
 def open_attempt(s: Situation) -> Decision | None:
@@ -101,7 +110,8 @@ def settle(s: Situation, record: KeyRecord, *, adopted: bool) -> Decision:
             Note(
                 "Warning",
                 Reason.EXPIRY_CLAMPED,
-                f"The issuer gave the key {given} where {asked or 'no end'} was asked: its policy allows no other.",
+                f"{called(record.issuer.kind, record.issuer.name)} gave the key {given} where {asked or 'no end'} was asked: its policy "
+                "allows no other.",
             )
         )
     if s.status.key_id is None and status.expires_at is None and not (s.spec.rotation and s.spec.rotation.schedule):
@@ -158,7 +168,11 @@ def _recover(s: Situation, attempt: Attempt) -> Decision:
         return _held(s, s.observed.listing)
     if not s.searched(attempt.issuer):
         look = Look(Fact.LISTING, issuer=attempt.issuer, search=s.own_search)
-        return Decision(look, Reason.RECOVERING, "Listing this ApiKey's keys at the issuer.")
+        return Decision(
+            look,
+            Reason.RECOVERING,
+            f"Listing this ApiKey's keys at {called(attempt.issuer.kind, attempt.issuer.name)}.",
+        )
     if not s.target_fresh:
         return Decision(Look(Fact.TARGET, target=s.place), Reason.RECOVERING, "Reading the target.")
     record, listed = s.record, {key.key_id for key in s.listed}
@@ -212,4 +226,4 @@ def _held(s: Situation, refusal: Refusal) -> Decision:
         return Decision(
             WriteStatus(status, "report"), refusal.reason, message, (Note("Warning", refusal.reason, message),)
         )
-    return Decision(Wait(s.now + max(RECHECK, timedelta(seconds=refusal.after or 0))), refusal.reason, message)
+    return Decision(Wait(look_again(s, refusal)), refusal.reason, message)

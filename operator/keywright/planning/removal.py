@@ -7,14 +7,15 @@ deletion that rule ends. Pure.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from keywright.api.apikey import NextStep
+from keywright.api.apikey import called
+from keywright.api.apikey_status import NextStep
 from keywright.api.reasons import Reason
 from keywright.keys import KeyId, Tag
 from keywright.planning import outcome, schedule
 from keywright.planning.observed import Fact, Present, Refusal
-from keywright.planning.recovery import RECHECK, late_keys, open_attempt
+from keywright.planning.recovery import RECHECK, late_keys, look_again, open_attempt
 from keywright.planning.steps import (
     CleanTarget,
     Decision,
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from keywright.planning.situation import Situation
 
 __all__ = ["deletion", "overlaps_over"]
-
-_REVOKE_AGAIN: Final = timedelta(seconds=20)
 
 
 def overlaps_over(s: Situation) -> Decision | None:
@@ -64,20 +63,18 @@ def overlaps_over(s: Situation) -> Decision | None:
     gone = frozenset(KeyId(p.key_id) for p in due) & s.observed.revoked
     # A place is left with its last key, and is none where the current one is, or comes to.
     in_use = {home, s.place, *(p.target for p in s.status.previous if p.key_id not in gone)}
-    for entry in due:
-        if entry.target and entry.target not in in_use | s.observed.cleaned and entry.key_id in gone:
+    left = [p for p in due if p.target and p.target not in in_use | s.observed.cleaned and p.key_id in gone]
+    for entry in left:
+        if entry.target and entry.target not in s.observed.unclean:
+            text = f"Removed Secret {entry.target}: the key has moved to Secret {home}."
             return Decision(
                 CleanTarget(entry.target, None),
                 Reason.TARGET_CLEANED,
                 f"Secret {entry.target} is no longer used.",
-                (
-                    Note(
-                        "Normal",
-                        Reason.TARGET_CLEANED,
-                        f"Removed Secret {entry.target}: the key has moved to Secret {home}.",
-                    ),
-                ),
+                (Note("Normal", Reason.TARGET_CLEANED, text),),
             )
+    # What could not be cleaned stays written down with its key: else nobody would come back for it.
+    gone -= {KeyId(p.key_id) for p in left}
     if gone:
         return Decision(WriteStatus(outcome.dropped(s, gone), "drop"), Reason.REVOKED, "Revoked keys leave the status.")
     return None
@@ -122,7 +119,7 @@ def _revoke(s: Situation) -> Decision | None:
     if s.observed.subject.abandon:
         return _abandoned(s)
     message = f"Key {', '.join(sorted(failed))} cannot be revoked yet: {next(iter(failed.values()))}"
-    return _waiting(s, Reason.REVOCATION_FAILED, message, s.now + _REVOKE_AGAIN, stalled=True)
+    return _waiting(s, Reason.REVOCATION_FAILED, message, s.now + RECHECK, stalled=True)
 
 
 def _unlisted(s: Situation, refusal: Refusal) -> Decision:
@@ -130,8 +127,7 @@ def _unlisted(s: Situation, refusal: Refusal) -> Decision:
     if s.observed.subject.abandon:
         return _abandoned(s)
     message = f"Keys of interrupted attempts cannot be looked for yet: {refusal.message}"
-    pause = max(RECHECK, timedelta(seconds=refusal.after or 0))
-    return _waiting(s, refusal.reason, message, s.now + pause, stalled=refusal.stalled)
+    return _waiting(s, refusal.reason, message, look_again(s, refusal), stalled=refusal.stalled)
 
 
 def _abandoned(s: Situation) -> Decision:
@@ -139,8 +135,17 @@ def _abandoned(s: Situation) -> Decision:
     left = sorted(s.observed.failed_revocations)
     attempts = [a.id for a in s.status.closed_attempts] + ([s.status.attempt.id] if s.status.attempt else [])
     tags = [f"any tagged {Tag.of(s.observed.cluster_id, s.observed.subject.uid, attempt)}" for attempt in attempts]
-    text = f"Released by keywright.dev/abandon; these keys may still live at the issuer: {', '.join([*left, *tags])}."
+    where = " and ".join(sorted({called(issuer.kind, issuer.name) for issuer in _issuers(s)}))
+    text = f"Released by keywright.dev/abandon; these keys may still live at {where}: {', '.join([*left, *tags])}."
     return Decision(ReleaseFinalizer(), Reason.ABANDONED, text, (Note("Warning", Reason.ABANDONED, text),))
+
+
+def _issuers(s: Situation) -> list[KeyIssuerIdentity]:
+    """All that may hold keys of this ApiKey."""
+    status = s.status
+    issuers = [p.issuer for p in status.previous] + [c.issuer for c in status.closed_attempts]
+    issuers += [status.attempt.issuer] if status.attempt else []
+    return issuers + ([status.issuer] if status.issuer else [])
 
 
 def _wait_for_late_keys(s: Situation) -> Decision | None:
@@ -167,6 +172,9 @@ def _clean(s: Situation) -> Decision | None:
         names.append(s.place)
     for name in dict.fromkeys(names):
         if name and name != kept and name not in s.observed.cleaned:
+            if name in s.observed.unclean:
+                message = f"Secret {name} cannot be removed yet: {s.observed.unclean[name]}"
+                return _waiting(s, Reason.TARGET_REFUSED, message, s.now + RECHECK, stalled=True)
             return Decision(CleanTarget(name, None), Reason.TARGET_CLEANED, f"Secret {name} is removed.")
     if kept is None:
         return None

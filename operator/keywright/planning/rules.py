@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from keywright.api.apikey import called
 from keywright.api.reasons import Reason
 from keywright.planning import outcome, schedule
 from keywright.planning.observed import Absent, Foreign
@@ -66,11 +67,10 @@ def target_drifted(s: Situation) -> Cause | None:
 
 def key_gone(s: Situation) -> Cause | None:
     """The issuer does not know the key any more, seen twice."""
-    return (
-        Cause(Reason.KEY_GONE, "The issuer no longer lists the key: somebody revoked it there.")
-        if s.observed.key_gone
-        else None
-    )
+    if not s.observed.key_gone:
+        return None
+    issuer = called(s.status.issuer.kind, s.status.issuer.name) if s.status.issuer else "The platform"
+    return Cause(Reason.KEY_GONE, f"{issuer} no longer lists the key: somebody revoked it there.")
 
 
 def spec_changed(s: Situation) -> Cause | None:

@@ -13,7 +13,8 @@ from keywright.planning.observed import Foreign, Present, TargetLayout
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from keywright.api.apikey import ApiKeySpec, ApiKeyStatus, KeyIssuerIdentity
+    from keywright.api.apikey import ApiKeySpec, KeyIssuerIdentity
+    from keywright.api.apikey_status import ApiKeyStatus
     from keywright.keys import AttemptId, ListedKey
     from keywright.planning.observed import Observed, TargetState
 

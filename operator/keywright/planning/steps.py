@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from datetime import date, datetime
 
-    from keywright.api.apikey import ApiKeyStatus, Attempt, KeyIssuerIdentity
+    from keywright.api.apikey import KeyIssuerIdentity
+    from keywright.api.apikey_status import ApiKeyStatus, Attempt
     from keywright.api.reasons import Reason
     from keywright.keys import KeyId
     from keywright.planning.observed import Fact, TargetLayout

@@ -2,7 +2,7 @@
 
 An implementation never repeats a request by itself, answers within its deadline, and converts every failure into one of
 keywright.errors: for a read, Unavailable, RateLimited, Unauthorized, Rejected; for `create`, what each means for the
-attempt is said there. No error carries a response's body.
+attempt is said there. An error's sentence names the issuer; none carries a response's body.
 """
 
 from __future__ import annotations
@@ -87,6 +87,9 @@ class Issuer(Protocol):
 class IssuerFactory(Protocol):
     """Makes an Issuer from an issuer object's spec; the admin key and CA bundle have been read already."""
 
-    def __call__(self, spec: KeyIssuerSpec, admin_key: SecretValue, ca_bundle: SecretValue | None) -> Issuer:
-        """Raises Rejected(IssuerInvalid) for a URL that is not allowed or a CA bundle that is none."""
+    def __call__(self, name: str, spec: KeyIssuerSpec, admin_key: SecretValue, ca_bundle: SecretValue | None) -> Issuer:
+        """`name`: how its errors call it (keyissuer/NAME), since they are read far from it.
+
+        Raises Rejected(IssuerInvalid) for a URL that is not allowed or a CA bundle that is none.
+        """
         ...

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
-from keywright.api.apikey import KeyIssuerIdentity
+from keywright.api.apikey import KeyIssuerIdentity, called
 from keywright.api.reading import read_issuer_spec
 from keywright.api.reasons import Reason
 from keywright.errors import Ambiguous, KeywrightError, RateLimited, Rejected, Retryable, Terminal, Unauthorized
@@ -20,7 +20,8 @@ from keywright.planning.observed import IssuerFacts, Refusal
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from keywright.api.apikey import ApiKeySpec, ApiKeyStatus
+    from keywright.api.apikey import ApiKeySpec, IssuerRef
+    from keywright.api.apikey_status import ApiKeyStatus
     from keywright.api.keyissuer import KeyIssuerSpec
     from keywright.keys import ListedKey, ResourceKey, SecretValue, Workspace
     from keywright.ports.cluster import Cluster, Object
@@ -37,11 +38,19 @@ _FAILURE_FRESH: Final = 5.0
 _RETIRED_KEPT: Final = 120.0
 """Seconds that a replaced client has to finish its calls: more than any request's deadline."""
 _WORKSPACES_FRESH: Final = 60.0
+"""Seconds for which the workspaces are believed; one that is not among them is looked for again sooner."""
 _USER_FRESH: Final = 300.0
+"""Seconds for which an e-mail address stands for the same member."""
 _CANDIDATES_SHOWN: Final = 10
+"""Workspaces that a message lists: it is read in a terminal."""
 
 Ref = tuple[str, str | None, str]
 """Kind, namespace (None for cluster-scoped ones), name."""
+
+
+def _ref_of(named: IssuerRef | KeyIssuerIdentity, namespace: str | None) -> Ref:
+    """Where an issuer lies that an ApiKey of this namespace names."""
+    return named.kind, None if named.kind == "ClusterKeyIssuer" else namespace, named.name
 
 
 def refusal_of(error: KeywrightError) -> Refusal:
@@ -90,11 +99,7 @@ class IssuerDirectory:
 
     async def facts(self, key: ResourceKey, spec: ApiKeySpec, status: ApiKeyStatus) -> IssuerFacts | Refusal:
         """The issuer with this ApiKey's eyes, or why it cannot be used now."""
-        ref = (
-            spec.issuer_ref.kind,
-            None if spec.issuer_ref.kind == "ClusterKeyIssuer" else key.namespace,
-            spec.issuer_ref.name,
-        )
+        ref = _ref_of(spec.issuer_ref, key.namespace)
         try:
             entry, identity = self._entry(ref, key.namespace)
             async with entry.lock:
@@ -132,7 +137,7 @@ class IssuerDirectory:
 
         Raises Terminal where the issuer cannot be used until somebody mends it, Retryable where it does not answer.
         """
-        ref = (identity.kind, None if identity.kind == "ClusterKeyIssuer" else namespace, identity.name)
+        ref = _ref_of(identity, namespace)
         async with self._entry(ref, namespace)[0].lock:
             return await self._client(self._made_by(ref, namespace, identity), ref, namespace)
 
@@ -160,8 +165,7 @@ class IssuerDirectory:
 
     def failed(self, identity: KeyIssuerIdentity, namespace: str | None, error: KeywrightError) -> None:
         """A call failed elsewhere: a refused admin key is read again at the next use."""
-        ref = (identity.kind, None if identity.kind == "ClusterKeyIssuer" else namespace, identity.name)
-        if isinstance(error, Unauthorized) and (entry := self._entries.get(ref)):
+        if isinstance(error, Unauthorized) and (entry := self._entries.get(_ref_of(identity, namespace))):
             entry.credentials_at = float("-inf")
             entry.workspaces_at = float("-inf")
             entry.user_at = float("-inf")
@@ -180,6 +184,7 @@ class IssuerDirectory:
             timer.cancel()
             await client.close()
         self._retired.clear()
+        await asyncio.gather(*self._closing)
 
     def _retire(self, client: Issuer | None) -> None:
         """Calls under way keep their connections for a while: a POST that is cut off costs a key."""
@@ -199,7 +204,7 @@ class IssuerDirectory:
         kind, _, name = ref
         if kind == "ClusterKeyIssuer" and not self._cluster_scope:
             raise Rejected(
-                "this operator runs for single namespaces (--namespace) and serves no ClusterKeyIssuer; write issuerRef.kind: KeyIssuer",
+                f"{_say(ref)} is not served: this operator runs for single namespaces (--namespace); write issuerRef.kind: KeyIssuer",
                 reason=Reason.CLUSTER_SCOPE_OFF,
             )
         found: Object | None = self._cluster.issuer(*ref)
@@ -212,7 +217,7 @@ class IssuerDirectory:
         meta = found["metadata"]
         entry = self._entries.get(ref)
         if entry is None or (entry.uid, entry.generation) != (meta["uid"], meta["generation"]):
-            fresh = _Entry(meta["uid"], meta["generation"], read_issuer_spec(found))
+            fresh = _Entry(meta["uid"], meta["generation"], _spec_of(ref, found))
             if entry is not None:
                 fresh.lock = entry.lock
                 self._retire(entry.client)
@@ -230,7 +235,7 @@ class IssuerDirectory:
             if entry.client is None or credentials != entry.credentials:
                 before = entry.client
                 admin_key, bundle = credentials
-                entry.client = self._factory(entry.spec, admin_key, bundle)
+                entry.client = self._factory(_say(ref), entry.spec, admin_key, bundle)
                 entry.credentials = credentials
                 entry.workspaces_at = entry.user_at = float("-inf")
                 self._retire(before)
@@ -257,8 +262,8 @@ class IssuerDirectory:
         bundle = None
         source = mistral.ca_bundle_secret_ref or mistral.ca_bundle_config_map_ref
         if source is not None:
-            kind = "Secret" if mistral.ca_bundle_secret_ref else "ConfigMap"
-            bundle = await self._cluster.read_value("Secret" if kind == "Secret" else "ConfigMap", namespace, source)
+            kind: Literal["Secret", "ConfigMap"] = "Secret" if mistral.ca_bundle_secret_ref else "ConfigMap"
+            bundle = await self._cluster.read_value(kind, namespace, source)
             if bundle is None:
                 raise Rejected(
                     f"{_say(ref)} has no CA bundle: {kind} {source.namespace or namespace}/{source.name} with data key {source.key} "
@@ -277,7 +282,7 @@ class IssuerDirectory:
 
     async def _load_workspaces(self, entry: _Entry, client: Issuer, spec: ApiKeySpec, status: ApiKeyStatus) -> None:
         age = self._monotonic() - entry.workspaces_at
-        if age > _WORKSPACES_FRESH or (age > _FAILURE_FRESH and len(_matching(entry.workspaces, spec, status)) != 1):
+        if age > _WORKSPACES_FRESH or (age > _FAILURE_FRESH and len(_matching(entry, spec, status)) != 1):
             entry.workspaces = await self._shared(entry, client.workspaces())
             entry.workspaces_at = self._monotonic()
 
@@ -300,33 +305,46 @@ class IssuerDirectory:
         namespace: str,
         labels: Mapping[str, str],
     ) -> Workspace:
-        found = _matching(entry.workspaces, spec, status)
+        found = _matching(entry, spec, status)
         if len(found) == 1:
             return found[0]
-        if len(found) > 1:
-            raise Rejected(
-                f"{len(found)} workspaces are named {spec.workspace}; write the uuid of one in spec.workspace: "
-                f"{', '.join(sorted(w.id for w in found))}",
-                reason=Reason.WORKSPACE_AMBIGUOUS,
-            )
         visible = entry.workspaces
         if ref[0] == "ClusterKeyIssuer":
             visible = granted_workspaces(entry.spec, namespace, labels, entry.workspaces)
+        if len(found) > 1:
+            ids = sorted(w.id for w in found if w in visible)
+            choice = f"write the uuid of one in spec.workspace: {', '.join(ids)}" if ids else "ask its owner for a uuid"
+            raise Rejected(
+                f"{_say(ref)} has {len(found)} workspaces named {spec.workspace}; {choice}",
+                reason=Reason.WORKSPACE_AMBIGUOUS,
+            )
         names = sorted(w.name for w in visible)[:_CANDIDATES_SHOWN]
-        choice = f"write one of: {', '.join(names)}" if names else "ask the issuer's owner which may be used"
+        choice = f"write one of: {', '.join(names)}" if names else "ask its owner which may be used"
         raise Rejected(f"{_say(ref)} has no workspace {spec.workspace}; {choice}", reason=Reason.WORKSPACE_NOT_FOUND)
 
 
-def _matching(workspaces: Sequence[Workspace], spec: ApiKeySpec, status: ApiKeyStatus) -> list[Workspace]:
-    """The workspaces meant: the pinned one while spec.workspace is unchanged, else by uuid, else by exact name."""
+def _spec_of(ref: Ref, found: Object) -> KeyIssuerSpec:
+    try:
+        return read_issuer_spec(found)
+    except Rejected as error:
+        # An ApiKey says this too, and has a spec of its own.
+        raise Rejected(f"{_say(ref)}: {error}", reason=Reason.ISSUER_INVALID) from None
+
+
+def _matching(entry: _Entry, spec: ApiKeySpec, status: ApiKeyStatus) -> list[Workspace]:
+    """The workspaces meant: the pinned one while spec.workspace is unchanged, else by uuid, else by exact name.
+
+    What another issuer has pinned counts where it is listed here: of another organization it says nothing.
+    """
     pinned = (
         status.workspace.id
         if status.workspace and status.issued_as and status.issued_as.workspace == spec.workspace
         else None
     )
-    by_id = [w for w in workspaces if w.id.lower() == (pinned or spec.workspace).lower()]
-    return by_id if by_id or pinned else [w for w in workspaces if w.name == spec.workspace]
+    by_id = [w for w in entry.workspaces if w.id.lower() == (pinned or spec.workspace).lower()]
+    binding = pinned is not None and status.issuer is not None and status.issuer.uid == entry.uid
+    return by_id if by_id or binding else [w for w in entry.workspaces if w.name == spec.workspace]
 
 
 def _say(ref: Ref) -> str:
-    return f"{ref[0].lower()}/{ref[2]}"
+    return called(ref[0], ref[2])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, assert_never
 
-from keywright.api.apikey import Handled
+from keywright.api.apikey_status import Handled
 from keywright.api.reasons import Reason
 from keywright.errors import Ambiguous, Conflict, RateLimited, Rejected, Retryable, Terminal, Unavailable
 from keywright.keys import AttemptId, KeyRecord, Tag
@@ -47,16 +47,24 @@ __all__ = ["Executor", "Taken"]
 
 _CHECK_PAUSES: Final = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between tries of a new key: an issuer may need a little while to know its own key."""
+_SOON: Final = 5.0
+"""Seconds of quiet after a 429 that does not say for how long."""
+_LATER: Final = 20.0
+"""Seconds until an issuer that made no key is asked again: the planner's own RECHECK, written as a pause."""
 _DELIVERY_PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between tries of a delivery: within the grace period of a SIGTERM."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A step was taken: the ApiKey as it stands now, and what is known. `gone`: nothing holds it any more."""
+    """A step was taken: the ApiKey as it stands now, and what is known.
+
+    `done` False: it was refused or got no answer, and `observed` tells of it. `gone`: nothing holds the ApiKey any more.
+    """
 
     seen: Object
     observed: Observed
+    done: bool = True
     gone: bool = False
 
 
@@ -94,15 +102,20 @@ class Executor:
                 fresh = step.status.attempt.id if step.purpose == "intent" and step.status.attempt else None
                 return Taken(stands, replace(observed, fresh_attempt=AttemptId(fresh) if fresh else None))
             case IssueAndDeliver():
-                return Taken(seen, await self._issue_and_deliver(step, s))
+                observed = await self._issue_and_deliver(step, s)
+                return Taken(seen, observed, done=observed.failure is None)
             case FenceTarget():
-                return Taken(seen, await self._fence(step, s))
+                observed = await self._fence(step, s)
+                return Taken(seen, observed, done=not isinstance(observed.listing, Refusal))
             case RevokeKey():
-                return Taken(seen, await self._revoke(step, s))
+                observed = await self._revoke(step, s)
+                return Taken(seen, observed, done=step.key_id in observed.revoked)
             case RewriteTarget():
-                return Taken(seen, await self._rewrite(step, s))
+                observed = await self._rewrite(step, s)
+                return Taken(seen, observed, done=not isinstance(observed.rehearsal, Refusal))
             case CleanTarget():
-                return Taken(seen, await self._clean(step, s))
+                observed = await self._clean(step, s)
+                return Taken(seen, observed, done=step.name in observed.cleaned)
             case ReleaseFinalizer():
                 await self._cluster.remove_finalizer(seen)
                 return Taken(seen, observed, gone=True)
@@ -175,17 +188,17 @@ class Executor:
 
     async def _check(self, client: Issuer, issued: IssuedKey) -> str | None:
         """None once the platform accepts the new key; else a sentence, after a bounded time."""
-        trouble = "the platform refuses it"
+        problem = ""
         for pause in (*_CHECK_PAUSES, None):
             try:
                 if await client.check(issued.plaintext):
                     return None
-                trouble = "the platform refuses it"
+                problem = "The new key does not work and was revoked: the platform refuses it"
             except (Retryable, Terminal, Ambiguous) as error:
-                trouble = str(error)
+                problem = f"The new key could not be tried and was revoked: {error}"
             if pause is not None:
                 await self._sleep(pause)
-        return f"The new key does not work and was revoked: {trouble}. With checkNewKeys: false the issuer's keys are not tried."
+        return f"{problem}. With checkNewKeys: false no new key of this keyissuer is tried."
 
     async def _deliver(self, delivery: Delivery, version: str | None) -> Present | Failure:
         """Write with compare-and-set, again and again for a bounded time while the plaintext is in hand.
@@ -286,7 +299,10 @@ class Executor:
             else:
                 observed = with_target(observed, step.name, target)
         if version is not None:
-            await self._sink.clean(namespace, step.name, version)
+            try:
+                await self._sink.clean(namespace, step.name, version)
+            except Rejected as error:
+                return replace(observed, unclean={**observed.unclean, step.name: str(error)})
             observed = with_target(observed, step.name, Absent())
         return replace(observed, cleaned=observed.cleaned | {step.name})
 
@@ -310,11 +326,11 @@ def _failure_of(error: Terminal | Retryable | Ambiguous) -> Failure:
             maybe_committed=False,
             settled=True,
             counts=False,
-            after=error.after or 5.0,
+            after=error.after or _SOON,
         )
     if isinstance(error, Retryable):
         return Failure(
-            Reason.ISSUER_UNAVAILABLE, str(error), None, maybe_committed=False, settled=True, counts=False, after=20.0
+            Reason.ISSUER_UNAVAILABLE, str(error), None, maybe_committed=False, settled=True, counts=False, after=_LATER
         )
     counts = error.reason == Reason.ISSUER_REFUSED
     return Failure(
@@ -324,5 +340,5 @@ def _failure_of(error: Terminal | Retryable | Ambiguous) -> Failure:
         maybe_committed=False,
         settled=True,
         counts=counts,
-        after=None if counts else 20.0,
+        after=None if counts else _LATER,
     )

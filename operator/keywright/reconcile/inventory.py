@@ -49,6 +49,9 @@ class _Book:
     missed: dict[str, int] = field(default_factory=dict)
     used: dict[str, date] = field(default_factory=dict)
     counted_at: datetime | None = None
+    issuer: str = ""
+    """The uid of the issuer that was listed."""
+    begun: datetime | None = None
 
 
 class Inventory:
@@ -78,6 +81,10 @@ class Inventory:
         if not self._books:
             return None
         return tuple(key for book in self._books.values() for key in book.by_uid8.get(uid[:8], ()))
+
+    def looked(self, issuer: str) -> datetime | None:
+        """When the last pass over the issuer with this uid began; None before the first."""
+        return next((book.begun for book in self._books.values() if book.issuer == issuer), None)
 
     def is_gone(self, key_id: str) -> bool:
         """Whether the last passes in a row missed this key."""
@@ -116,11 +123,12 @@ class Inventory:
         book = self._book(
             self._books.get(ref, _Book()), listing, _current_keys(concerned, identity, begun), (begun, again)
         )
+        book.issuer, book.begun = identity.uid, begun
         book.used = {key.key_id: key.last_used for key in listing if key.last_used}
         strays = self._strays(book)
         self._books[ref] = book
-        await self._say(found, spec, (sum(map(len, book.by_uid8.values())), strays))
         self._wake_concerned(book, concerned)
+        await self._say(found, spec, (sum(map(len, book.by_uid8.values())), strays))
         return parse_duration(spec.inventory_interval)
 
     def _book(
@@ -174,25 +182,24 @@ class Inventory:
         """Write the issuer's status where it changed."""
         before = _status_of(found)
         keys, strays = before.keys, before.strays
+        works = not isinstance(result, Refusal)
         if isinstance(result, Refusal):
-            status, reason, message = "False", result.reason, result.message
+            reason, message = result.reason, result.message
         else:
             keys, strays = result
-            status, reason, message = "True", Reason.ADMIN_KEY_WORKS, "The issuer accepts the admin key."
+            reason, message = Reason.ADMIN_KEY_WORKS, "The platform accepts the admin key."
             if spec is not None and spec.on_grant_lost == "Revoke":
                 message += " Without effect in this version: onGrantLost: Revoke (a lost grant stops renewals)."
         ready = next((c for c in before.conditions if c.type == "Ready"), None)
         generation = found["metadata"].get("generation")
-        condition = Condition.model_validate(
-            {
-                "type": "Ready",
-                "status": status,
-                "reason": reason,
-                "message": message,
-                "lastTransitionTime": ready.last_transition_time if ready and ready.status == status else self._clock(),
-                "observedGeneration": generation,
-            }
-        )
+        condition = Condition(
+            type="Ready",
+            status="True" if works else "False",
+            reason=reason,
+            message=message,
+            last_transition_time=self._clock(),
+            observed_generation=generation,
+        ).since(ready)
         after = KeyIssuerStatus(observed_generation=generation, keys=keys, strays=strays, conditions=[condition])
         if after == before:
             return

@@ -16,7 +16,8 @@ from keywright.ports.cluster import FINALIZER
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from keywright.api.apikey import ApiKeySpec, ApiKeyStatus
+    from keywright.api.apikey import ApiKeySpec
+    from keywright.api.apikey_status import ApiKeyStatus
     from keywright.keys import AttemptId, KeyId
     from keywright.planning.observed import TargetState
     from keywright.planning.situation import Situation
@@ -43,7 +44,6 @@ def subject_of(seen: Object) -> Subject:
         key=ResourceKey(meta["namespace"], meta["name"]),
         uid=meta["uid"],
         generation=meta.get("generation", 0),
-        resource_version=meta["resourceVersion"],
         created_at=datetime.fromisoformat(meta["creationTimestamp"]).astimezone(UTC),
         deleting="deletionTimestamp" in meta,
         finalizer=FINALIZER in (meta.get("finalizers") or ()),
@@ -100,7 +100,9 @@ class Observer:
             observed = self._with_known(observed, status.target.name)
         observed = self._with_claims(observed, spec)
         if status.closed_attempts:
-            observed = replace(observed, listing=self._inventory.listed(subject.uid))
+            issuers = {c.issuer.uid for c in status.closed_attempts}
+            looked = {uid: at for uid in issuers if (at := self._inventory.looked(uid)) is not None}
+            observed = replace(observed, listing=self._inventory.listed(subject.uid), looked=looked)
         observed = replace(observed, rewritten=self._rewritten.get(subject.uid))
         return spec, status, self._with_key(observed, status)
 

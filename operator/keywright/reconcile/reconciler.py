@@ -6,8 +6,11 @@ Level, not edge: the only input is a name. Decides nothing itself.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
+
+from pydantic import ValidationError
 
 from keywright.api.base import Condition
 from keywright.api.reasons import Reason
@@ -35,7 +38,11 @@ _log = logging.getLogger(__name__)
 _MOST_STEPS: Final = 64
 """No decision needs so many: a planner that does not come to rest is stopped, and said."""
 _MOST_CONFLICTS: Final = 5
+"""Writes of others in a row that one pass reads again for, before it lets other names go first."""
 _LATER: Final = timedelta(seconds=20)
+"""An ApiKey that cannot be read comes back by its next edit; this is for the rest, such as a newer CRD."""
+_RESTLESS: Final = timedelta(minutes=1)
+"""The pause of an ApiKey whose planner does not come to rest."""
 _SOONEST: Final = timedelta(seconds=1)
 """No name comes back sooner by time alone: whatever a planner says, that is no busy loop."""
 
@@ -70,7 +77,7 @@ class Reconciler:
             except (Conflict, Ambiguous) as error:
                 _log.info("reading again: %s", error, extra={"apikey": str(key)})
                 seen = await self._cluster.refresh(key)
-        return timedelta(seconds=1)
+        return _SOONEST
 
     async def _to_rest(self, seen: Object) -> timedelta | None:
         try:
@@ -85,41 +92,34 @@ class Reconciler:
                 self._tell(seen, decision)
                 return max(_SOONEST, step.until - self._clock()) if step.until else None
             taken = await self._executor.take(step, situation, seen)
-            failed = (
-                len(taken.observed.failed_revocations) > len(observed.failed_revocations)
-                or taken.observed.failure is not None
-            )
-            self._count(decision, failed=failed)
-            if not failed:
+            if taken.done:
+                self._count(decision)
                 self._tell(taken.seen, decision)
-            self._log_step(observed.subject.key, decision)
+            self._log_step(observed.subject.key, decision, done=taken.done)
             if taken.gone:
                 return None
             seen = taken.seen
             spec, status, observed = self._observer.again(seen, taken.observed)
         _log.error("no rest after %d steps", _MOST_STEPS, extra={"apikey": str(observed.subject.key)})
-        return timedelta(minutes=1)
+        return _RESTLESS
 
     async def _unreadable(self, seen: Object, error: Rejected) -> timedelta:
         """Spec or status cannot be read: say so, touch nothing else."""
         generation = seen["metadata"].get("generation")
-        before = {c.get("type"): c for c in (seen.get("status") or {}).get("conditions") or ()}
-
-        def condition(of_type: str, value: str) -> Object:
-            old = before.get(of_type) or {}
-            since = old["lastTransitionTime"] if old.get("status") == value else self._clock()
-            return Condition.model_validate(
-                {
-                    "type": of_type,
-                    "status": value,
-                    "reason": Reason.INVALID_SPEC,
-                    "message": str(error),
-                    "lastTransitionTime": since,
-                    "observedGeneration": generation,
-                }
-            ).to_dict()
-
-        conditions = [condition("Ready", "False"), condition("Stalled", "True")]
+        types: tuple[tuple[str, Literal["True", "False"]], ...] = (("Ready", "False"), ("Stalled", "True"))
+        conditions = [
+            Condition(
+                type=of_type,
+                status=value,
+                reason=Reason.INVALID_SPEC,
+                message=str(error),
+                last_transition_time=self._clock(),
+                observed_generation=generation,
+            )
+            .since(_condition(seen, of_type))
+            .to_dict()
+            for of_type, value in types
+        ]
         status = {**(seen.get("status") or {}), "observedGeneration": generation, "conditions": conditions}
         if status != (seen.get("status") or {}):
             await self._cluster.patch_status(seen, status)
@@ -129,7 +129,7 @@ class Reconciler:
         for note in decision.notes:
             self._cluster.note(EventNote(about=seen, type=note.type, reason=note.reason, message=note.message))
 
-    def _count(self, decision: Decision, *, failed: bool) -> None:
+    def _count(self, decision: Decision) -> None:
         match decision.step:
             case WriteStatus(purpose="settle", status=status):
                 if decision.reason is Reason.ADOPTED:
@@ -140,14 +140,16 @@ class Reconciler:
                     ).inc()
             case WriteStatus(purpose="close"):
                 self._metrics.attempts_closed.labels(decision.reason).inc()
-            case RevokeKey() if not failed:
+            case RevokeKey():
                 self._metrics.revoked.inc()
             case _:
                 pass
 
-    def _log_step(self, key: ResourceKey, decision: Decision) -> None:
-        # A key's life is read at INFO; how it came to be, at DEBUG.
+    def _log_step(self, key: ResourceKey, decision: Decision, *, done: bool) -> None:
+        # A key's life is read at INFO; how it came to be, at DEBUG. Of a step that failed the next decision tells.
         match decision.step:
+            case _ if not done:
+                level = logging.DEBUG
             case Look() | AddFinalizer() | IssueAndDeliver() | WriteStatus(purpose="intent"):
                 level = logging.DEBUG
             case _:
@@ -158,3 +160,12 @@ class Reconciler:
             decision.message,
             extra={"apikey": str(key), "reason": str(decision.reason), "step": type(decision.step).__name__},
         )
+
+
+def _condition(seen: Object, of_type: str) -> Condition | None:
+    """As it stands, where it can be read: the rest of the status may be past reading."""
+    for found in (seen.get("status") or {}).get("conditions") or ():
+        if found.get("type") == of_type:
+            with suppress(ValidationError):
+                return Condition.model_validate(found)
+    return None

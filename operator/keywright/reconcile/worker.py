@@ -26,7 +26,9 @@ _log = logging.getLogger(__name__)
 K = TypeVar("K", bound="Hashable")
 
 _FIRST_PAUSE: Final = 0.5
+"""Seconds after the first error of a name; doubled with each further one in a row."""
 _LONGEST_PAUSE: Final = 60.0
+"""Seconds: what is mended outside is noticed within a minute."""
 _LONGEST_SLEEP: Final = timedelta(minutes=15)
 """A name is looked at this often at least, so that a clock that jumped is noticed; costs neither read nor write."""
 

@@ -61,17 +61,12 @@ class WorkQueue(Generic[K]):
         heapq.heappush(self._heap, (at, self._sequence, key))
         self._changed.set()
 
-    def discard(self, key: K) -> None:
-        """Forget a name that is not being worked on."""
-        self._due.pop(key, None)
-        self._again.pop(key, None)
-
     async def get(self) -> K:
         """The next due name, locked until `done`. Raises QueueClosed once closed."""
         while not self._closed:
             now = asyncio.get_running_loop().time()
             while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
-                heapq.heappop(self._heap)  # superseded by an earlier time, or discarded
+                heapq.heappop(self._heap)  # superseded by an earlier time
             if self._heap and self._heap[0][0] <= now:
                 _, _, key = heapq.heappop(self._heap)
                 del self._due[key]
