@@ -39,6 +39,8 @@ GRACE: Final = 25.0
 """Seconds that passes in flight have to finish after a SIGTERM: less than the pod's 30."""
 _WORKERS: Final = 50
 _ISSUER_WORKERS: Final = 4
+_TROUBLE_TOLD: Final = 5.0
+"""Seconds after which an issuer that an ApiKey could not use is looked at itself: once, however many could not."""
 _ALPHABET: Final = string.ascii_lowercase + string.digits
 
 
@@ -92,6 +94,7 @@ class Operator:
             mistral_factory(allow_insecure=options.allow_insecure_issuers, on_request=self._requested),
             cluster_scope=self.cluster_scope,
             monotonic=asyncio.get_running_loop().time,
+            troubled=lambda ref: self.issuers.add(ref, _TROUBLE_TOLD),
         )
         self.queue: WorkQueue[ResourceKey] = WorkQueue()
         self.issuers: WorkQueue[Ref] = WorkQueue()

@@ -9,10 +9,20 @@ from typing import Any
 from keywright.api.apikey import ApiKeySpec, KeyIssuerIdentity
 from keywright.api.apikey_status import ApiKeyStatus, Attempt, ClosedAttempt, Handled, PreviousKey
 from keywright.api.keyissuer import KeyIssuerSpec
+from keywright.api.reasons import Reason
 from keywright.keys import AttemptId, KeyId, KeyRecord, ListedKey, ResourceKey, Tag, Workspace, default_label
 from keywright.planning import outcome
 from keywright.planning.layout import Owner, layout_digest_of
-from keywright.planning.observed import Absent, IssuerFacts, Observed, Present, Subject, TargetLayout, TargetState
+from keywright.planning.observed import (
+    Absent,
+    IssuerFacts,
+    Observed,
+    Present,
+    Refusal,
+    Subject,
+    TargetLayout,
+    TargetState,
+)
 from keywright.planning.plan import plan
 from keywright.planning.situation import Situation
 from keywright.planning.steps import Decision, WriteStatus
@@ -25,6 +35,10 @@ ISSUER = KeyIssuerIdentity(kind="KeyIssuer", name="mistral", uid="issuer-1")
 SECRET = "mistral-key"
 WORKSPACE = Workspace("11111111-1111-4111-8111-111111111111", "search-prod")
 PLAINTEXT_DIGEST = "d" * 64
+
+
+NO_ANSWER = Refusal(Reason.ISSUER_UNAVAILABLE, "no answer", stalled=False)
+"""An issuer that is away for a while."""
 
 
 def an_api_key(**changes: Any) -> ApiKeySpec:

@@ -10,6 +10,7 @@ import pytest
 from tests.planning.builders import (
     ISSUER,
     KEY,
+    NO_ANSWER,
     NOW,
     UID,
     a_closed_attempt,
@@ -203,7 +204,7 @@ REFUSALS = {
         WriteStatus,
         Reason.TARGET_FOREIGN,
         seen=all_known(Foreign("a Secret that keywright did not make")),
-        says="delete it, or write another",
+        says="is a Secret that keywright did not make; write another",
     ),
     "adopt has no effect in this version, and that is said where it matters": Row(
         WriteStatus,
@@ -274,7 +275,7 @@ REASONS_TO_ISSUE = {
         Reason.TARGET_FOREIGN,
         status=settled(),
         seen=all_known(Foreign("a Secret that keywright did not make")),
-        says="delete it, or write another",
+        says="is a Secret that keywright did not make; write another",
         types=("Ready", "Stalled"),
     ),
     "a Secret taken by another ApiKey is Stalled, and not touched": Row(
@@ -471,7 +472,7 @@ REASONS_TO_ISSUE = {
         seen=all_known(
             THERE,
             looked={ISSUER.uid: NOW},
-            failed_revocations={KeyId("key-9"): "no answer"},
+            failed_revocations={KeyId("key-9"): NO_ANSWER},
             **listed(("key-9", "ccccccc1")),
         ),
         of={"purpose": "report"},
@@ -491,7 +492,7 @@ GUARDS = {
         Reason.TARGET_MISSING,
         status=settled(recent_issuances=[Issuance(at=NOW - MINUTE, reason="NotIssued")]),
         seen=all_known(),
-        says="waits until 2026-11-24 12:04:00 UTC: one key per 0:05:00 at most",
+        says="waits until 2026-11-24 12:04:00 UTC: one key in 300 s at most. Annotate keywright.dev/rotate",
         types=("Ready", "Reconciling"),
     ),
     "a trigger passes the storm guard": Row(
@@ -798,7 +799,7 @@ OVERLAPS = {
         WriteStatus,
         Reason.REVOCATION_FAILED,
         status=DUE,
-        seen=all_known(THERE, failed_revocations={"key-0": "no answer"}),
+        seen=all_known(THERE, failed_revocations={"key-0": NO_ANSWER}),
         of={"purpose": "report"},
     ),
     "past the end the older keys end though the target is gone": Row(
@@ -947,15 +948,23 @@ DELETION = {
         WriteStatus,
         Reason.REVOCATION_FAILED,
         status=settled(),
-        seen=deleting(failed_revocations={"key-1": "no answer"}),
+        seen=deleting(failed_revocations={"key-1": NO_ANSWER}),
         says="Key key-1 cannot be revoked yet: no answer",
+        types=("Ready", "Reconciling"),
+    ),
+    "a key that cannot be revoked before a person acts is Stalled, and says how to let it go": Row(
+        WriteStatus,
+        Reason.REVOCATION_FAILED,
+        status=settled(),
+        seen=deleting(failed_revocations={"key-1": Refusal(Reason.ADMIN_KEY_MISSING, "there is no admin key")}),
+        says="keywright.dev/abandon",
         types=("Ready", "Stalled"),
     ),
     "abandon lets it go after a failure": Row(
         ReleaseFinalizer,
         Reason.ABANDONED,
         status=settled(),
-        seen=deleting(abandon=True, failed_revocations={"key-1": "no answer"}),
+        seen=deleting(abandon=True, failed_revocations={"key-1": NO_ANSWER}),
     ),
     "abandon before any failure revokes as usual": Row(
         RevokeKey, Reason.DELETING, status=settled(), seen=deleting(abandon=True)

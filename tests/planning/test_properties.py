@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.planning.builders import (
     ISSUER,
     KEY,
+    NO_ANSWER,
     NOW,
     SECRET,
     UID,
@@ -161,7 +162,7 @@ def worlds(draw: st.DrawFn) -> Observed:
         "delivered": draw(st.none() | ATTEMPTS),
         "failure": draw(st.none() | failure),
         "revoked": frozenset(map(KeyId, draw(st.sets(IDS, max_size=2)))),
-        "failed_revocations": draw(st.dictionaries(IDS, st.just("no answer"), max_size=1)),
+        "failed_revocations": draw(st.dictionaries(IDS, st.just(NO_ANSWER), max_size=1)),
         "cleaned": frozenset(draw(st.sets(PLACES, max_size=1))),
         "rewritten": draw(st.none() | SOMETIMES.map(lambda t: Rewriting(a_target().layout_digest, NOW + t))),
         **listing,

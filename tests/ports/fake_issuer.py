@@ -97,6 +97,9 @@ class FakeIssuer:
         self._platform = platform
         self._admin_key = admin_key
 
+    def quiet(self) -> None:
+        """Never."""
+
     async def create(self, request: KeyRequest) -> IssuedKey:
         """A POST."""
         self._authorize()

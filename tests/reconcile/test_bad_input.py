@@ -108,7 +108,7 @@ CASES: dict[str, tuple[Callable[[World], None], str, str, Callable[[World], None
     "a Secret that somebody else made": (
         lambda w: w.sink.put_foreign(SECRET),
         "TargetForeign",
-        "delete it, or write another",
+        "did not make; write another",
         lambda w: w.sink.remove(SECRET),
     ),
     "a target that would refuse the write": (refuse_writes, "TargetRefused", "exceeded quota", accept_writes),

@@ -168,7 +168,9 @@ async def test_an_ambiguous_name_tells_a_namespace_only_the_uuids_that_it_may_us
 async def test_an_operator_of_single_namespaces_serves_no_cluster_kinds():
     """ClusterScopeOff says what to write."""
     world = World()
-    directory = IssuerDirectory(world.cluster, world.platform.factory, cluster_scope=False, monotonic=lambda: 0.0)
+    directory = IssuerDirectory(
+        world.cluster, world.platform.factory, cluster_scope=False, monotonic=lambda: 0.0, troubled=print
+    )
     spec = an_api_key(issuerRef={"kind": "ClusterKeyIssuer", "name": "shared"})
     refusal = await directory.facts(ANYONE[0], spec, ApiKeyStatus())
     assert isinstance(refusal, Refusal)
@@ -191,6 +193,7 @@ async def test_closing_gives_all_clients_back():
         lambda *_: Closing(),
         cluster_scope=True,
         monotonic=lambda: world.now.timestamp(),  # noqa: PLW0108 -- as in world.py
+        troubled=print,
     )
     await directory.client(identity(world), "search")
     world.cluster.edit("KeyIssuer", MISTRAL, lambda obj: obj["spec"].update(checkNewKeys=False))

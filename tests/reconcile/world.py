@@ -63,6 +63,7 @@ class World:
         self.platform = FakePlatform(lambda: self.now, self.faults)
         self.min_interval = 300.0
         self.woken: set[ResourceKey] = set()
+        self.troubled: set[tuple[str, str | None, str]] = set()
         self.excused = False
         """Somebody outside broke it: I2 is not asked for."""
         self._ids = itertools.count(1)
@@ -78,6 +79,7 @@ class World:
             self.platform.factory,
             cluster_scope=True,
             monotonic=lambda: self.now.timestamp(),  # noqa: PLW0108 -- the method of one moment would stand still
+            troubled=self.troubled.add,
         )
         inventory = Inventory(
             cluster=self.cluster,

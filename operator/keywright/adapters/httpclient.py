@@ -180,6 +180,10 @@ class HttpClient:
         if self._session is not None:
             await self._session.close()
 
+    def quiet(self) -> None:
+        """Raise RateLimited while a pause lasts; nothing is sent."""
+        self._keep_quiet(asyncio.get_running_loop().time())
+
     def _keep_quiet(self, now: float) -> None:
         """Raise while a pause lasts, always in the same words: a status that repeats them is not rewritten."""
         if now < self._quiet_until:

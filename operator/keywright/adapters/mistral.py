@@ -194,6 +194,10 @@ class MistralIssuer(Issuer):
             raise error
         return True
 
+    def quiet(self) -> None:
+        """As the port says."""
+        self._client.quiet()
+
     async def close(self) -> None:
         """As the port says."""
         await self._client.close()

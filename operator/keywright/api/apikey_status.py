@@ -125,7 +125,10 @@ class ApiKeyStatus(Kind):
     expires_at: Timestamp | None = Field(
         default=None, description="The end of the key's last day, in the issuer's own words."
     )
-    renewal_time: Timestamp | None = Field(default=None, description="When the key is replaced next by time.")
+    renewal_time: Timestamp | None = Field(
+        default=None,
+        description="When the key is replaced next by time: before its last day or by the schedule, whichever is first.",
+    )
     last_used: date | None = Field(default=None, description="The day the issuer last saw the key used.")
     previous: Annotated[list[PreviousKey], Field(max_length=8)] = Field(
         default_factory=list, description="Older keys that still live."

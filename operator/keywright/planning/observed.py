@@ -196,7 +196,7 @@ class Observed:
     failure: Failure | None = None
     revoked: frozenset[KeyId] = field(default_factory=frozenset)
     """Keys that this pass has revoked."""
-    failed_revocations: Mapping[KeyId, str] = field(default_factory=dict)
+    failed_revocations: Mapping[KeyId, Refusal] = field(default_factory=dict)
     """Keys that this pass could not revoke, and why."""
     cleaned: frozenset[str] = field(default_factory=frozenset)
     """Targets, by name, that this pass has cleaned."""

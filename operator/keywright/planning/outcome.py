@@ -114,7 +114,8 @@ def settled(s: Situation, record: KeyRecord, *, adopted: bool) -> ApiKeyStatus:
     at_once = leaked or reason is Reason.KEY_GONE
     previous = [p for p in status.previous if p.key_id != record.key_id]
     if status.key_id and status.key_id != record.key_id and status.issuer:
-        revoke_at = now if at_once else now + schedule.overlap_of(s.spec)
+        overlap = timedelta(0) if at_once else schedule.overlap_of(s.spec)
+        revoke_at = _not_before(now + overlap) if overlap else now
         if status.expires_at:
             revoke_at = min(revoke_at, max(now, status.expires_at))
         moved = s.home if s.moved else None
@@ -138,7 +139,6 @@ def settled(s: Situation, record: KeyRecord, *, adopted: bool) -> ApiKeyStatus:
             "issued_as": IssuedAs(workspace=record.workspace, label=record.label, expiry=record.expiry),
             "issued_at": issued_at,
             "expires_at": end_of_day(record.expires_on) if record.expires_on else None,
-            "renewal_time": schedule.renewal_time(s.spec, issued_at, record.expires_on, subject.uid),
             "last_used": None if status.key_id != record.key_id else status.last_used,
             "previous": previous,
             "attempt": None,
@@ -164,7 +164,8 @@ def closed(
         pause = max(pause, schedule.backoff(failures))
     reason = failure.reason if failure else Reason.ATTEMPT_LOST
     message = failure.message if failure else "An attempt was interrupted and its key, if one was made, is revoked."
-    retry_at = s.now + pause
+    # Times are written in whole seconds: a shorter pause would be over as soon as it is read back.
+    retry_at = s.now + max(pause, timedelta(seconds=1))
     watched = [*s.status.closed_attempts, _closed_entry(s, attempt, outcome)] if outcome else s.status.closed_attempts
     after = s.status.model_copy(
         update={
@@ -213,17 +214,16 @@ def refused(s: Situation, reason: Reason, message: str, *, stalled: bool) -> Api
 def steady(s: Situation) -> ApiKeyStatus:
     """The key stands in its target and fits the spec, and nothing is to be done about it."""
     status, spec = s.status, s.spec
-    if status.issued_at and status.expires_at:
-        renewal = schedule.renewal_time(spec, status.issued_at, status.expires_at.date(), s.observed.subject.uid)
-        status = status.model_copy(update={"renewal_time": renewal})
+    problem = schedule.schedule_problem(spec.rotation, s.now, s.observed.min_interval)
+    if problem is None:
+        status = status.model_copy(update={"renewal_time": min((at for at, _, _ in _by_time(s)), default=None)})
         s = s.with_status(status)
     place = f"Secret {status.target.name}" if status.target else "its target"
     ends = f"works until {_time(status.expires_at)}" if status.expires_at else "never expires"
     message = f"Key {status.masked_key} stands in {place} and {ends}."
     if status.expires_at and s.now > status.expires_at:
         return _over(s, status.expires_at)
-    problem = None if spec.suspend else schedule.schedule_problem(spec.rotation, s.now, s.observed.min_interval)
-    if problem is not None:
+    if problem is not None and not spec.suspend:
         return refused(
             s, Reason.SCHEDULE_TOO_DENSE if problem.dense else Reason.INVALID_SPEC, problem.text, stalled=True
         )
@@ -235,6 +235,9 @@ def steady(s: Situation) -> ApiKeyStatus:
         message += (
             " rotation.renewBefore leaves no time before the key's last day: a third of its life stands in for it."
         )
+    end = schedule.fixed_end(spec)
+    if end and status.expires_at and status.expires_at < end:
+        message += f" The platform's policy ends it before spec.expiry.date {end.date()}, and time never renews it: rotate it in time."
     reason = Reason.SUSPENDED if spec.suspend else Reason.ISSUED
     if spec.suspend:
         message += " Suspended: it is not renewed or repaired until spec.suspend is false."
@@ -252,6 +255,18 @@ def _over(s: Situation, end: datetime) -> ApiKeyStatus:
     return reported(s, sayings, NextStep(action="None", reason=message))
 
 
+def _by_time(s: Situation) -> list[tuple[datetime, str, str]]:
+    """When time alone replaces the key, and why: before its last day, and by the schedule."""
+    status, spec = s.status, s.spec
+    if status.issued_at is None:
+        return []
+    last_day = status.expires_at.date() if status.expires_at else None
+    renewal = schedule.renewal_time(spec, status.issued_at, last_day, s.observed.subject.uid)
+    scheduled = schedule.next_scheduled(spec.rotation, status.issued_at)
+    found = [(renewal, "Renew", "The renewal time comes before the key's last day.")] if renewal else []
+    return found + ([(scheduled, "Rotate", "rotation.schedule comes round.")] if scheduled else [])
+
+
 def next_step(s: Situation) -> NextStep:
     """What comes first of all that is due some day."""
     status, spec = s.status, s.spec
@@ -259,12 +274,11 @@ def next_step(s: Situation) -> NextStep:
         (p.revoke_at, "Revoke", f"The overlap of the older key {p.key_id} ends.") for p in status.previous
     ]
     if not spec.suspend:
-        if status.renewal_time:
-            coming.append((status.renewal_time, "Renew", "The renewal time comes before the key's last day."))
-        if status.issued_at and (scheduled := schedule.next_scheduled(spec.rotation, status.issued_at)):
-            coming.append((scheduled, "Rotate", "rotation.schedule comes round."))
+        coming += _by_time(s)
     if (end := schedule.fixed_end(spec)) and end >= s.now:
-        coming.append((end, "Expire", "expiry.date is over."))
+        clamped = status.expires_at is not None and status.expires_at < end
+        why = "The platform's policy lets the key end before expiry.date." if clamped else "expiry.date is over."
+        coming.append((min(end, status.expires_at or end), "Expire", why))
     if not coming:
         return NextStep(
             action="None",
@@ -381,6 +395,11 @@ def _conditions(s: Situation, sayings: list[Saying]) -> list[Condition]:
         ).since(s.status.condition(saying.type))
         for saying in sayings
     ]
+
+
+def _not_before(at: datetime) -> datetime:
+    """The next whole second: times are written without fractions, and one that was cut off would be over already."""
+    return at if at.microsecond == 0 else at.replace(microsecond=0) + timedelta(seconds=1)
 
 
 def _time(at: datetime) -> str:

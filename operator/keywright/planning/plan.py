@@ -83,11 +83,16 @@ def _after_the_end(s: Situation) -> Decision | None:
         note = Note("Normal", Reason.TARGET_CLEANED, text)
         return Decision(CleanTarget(place, target.version), Reason.EXPIRED, text, (note,))
     message = f"spec.expiry.date {end.date()} is over; write a later date, or delete this ApiKey."
+    if s.status.expires_at and s.now <= s.status.expires_at:
+        message += f" Its key works until {s.status.expires_at:%Y-%m-%d %H:%M:%S} UTC unless you do."
     until = _next_due(s)
     if why := s.observed.unclean.get(place or ""):
         message += f" Secret {place} cannot be removed yet: {why}"
         until = s.now + RECHECK
-    sayings = [outcome.Saying("Ready", "False", Reason.EXPIRED, message)]
+    sayings = [
+        outcome.Saying("Ready", "False", Reason.EXPIRED, message),
+        outcome.Saying("Stalled", "True", Reason.EXPIRED, message),
+    ]
     status = outcome.reported(s, sayings, NextStep(action="None", reason=message))
     return _say(s, status, Reason.EXPIRED, message, until)
 
@@ -179,17 +184,34 @@ def _intend(s: Situation, why: Cause) -> Decision:
         target=s.place or "",
         handled=Handled(rotate=subject.rotate, compromised=subject.compromised),
     )
-    return Decision(
-        WriteStatus(outcome.intended(s, attempt, why.reason, why.message), "intent"), why.reason, why.message
+    step = WriteStatus(outcome.intended(s, attempt, why.reason, why.message), "intent")
+    return Decision(step, why.reason, why.message, _displaced(s))
+
+
+def _displaced(s: Situation) -> tuple[Note, ...]:
+    """A key that was retained, and does not fit: nothing names it once the new one stands in its place.
+
+    It is said and not revoked: who may edit the Secret may have written any key's id into its record.
+    """
+    record = s.record
+    if s.status.key_id is not None or record is None:
+        return ()
+    text = (
+        f"Key {record.key_id}, which an earlier ApiKey of this name left in Secret {s.place}, does not fit the spec and is replaced; "
+        "it stays alive at the platform: revoke it there, unless somebody still uses it."
     )
+    return (Note("Warning", Reason.RETAINED, text),)
 
 
 def _held(s: Situation, why: Cause, until: datetime) -> Decision:
     """The storm guard, or the pause after failures: say what waits and until when."""
     if rules.paused_until(s) == until:
         return _say(s, outcome.paused(s, until), why.reason, why.message, until)
-    interval = timedelta(seconds=s.observed.min_interval)
-    message = f"{why.message} It waits until {until:%Y-%m-%d %H:%M:%S} UTC: one key per {interval} at most."
+    bound = "three keys for edits of the spec" if why.reason is Reason.SPEC_CHANGED else "one key"
+    message = (
+        f"{why.message} It waits until {until:%Y-%m-%d %H:%M:%S} UTC: {bound} in {s.observed.min_interval:g} s at most. "
+        "Annotate keywright.dev/rotate with a new value for a key now."
+    )
     ready_now = outcome.works(s)
     sayings = [
         outcome.Saying("Ready", "True" if ready_now else "False", Reason.ISSUED if ready_now else why.reason, message),
@@ -258,8 +280,8 @@ def _rest(s: Situation) -> Decision:
 
 def _unended(s: Situation) -> tuple[Reason, str] | None:
     """What was to end, and could not."""
-    for key_id, why in s.observed.failed_revocations.items():
-        return Reason.REVOCATION_FAILED, f"Key {key_id} cannot be revoked yet: {why}"
+    for key_id, refusal in s.observed.failed_revocations.items():
+        return Reason.REVOCATION_FAILED, f"Key {key_id} cannot be revoked yet: {refusal.message}"
     for name, why in s.observed.unclean.items():
         return Reason.TARGET_REFUSED, f"Secret {name} is no longer used and cannot be removed yet: {why}"
     return None

@@ -108,7 +108,7 @@ def target_free(s: Situation) -> Check:
     if isinstance(target, Foreign):
         return Refusal(
             Reason.TARGET_FOREIGN,
-            f"Secret {_name(s)} exists and {target.whose}; delete it, or write another spec.target.secret.name.",
+            f"Secret {_name(s)} is {target.whose}; write another spec.target.secret.name, or delete that Secret if nobody needs it.",
         )
     if isinstance(target, Present) and not s.is_mine(target):
         if s.observed.owner_exists:

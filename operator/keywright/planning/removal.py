@@ -53,12 +53,11 @@ def overlaps_over(s: Situation) -> Decision | None:
             return None  # the chain of causes repairs the target first
         key = next((p for p in pending if record is None or p.key_id != record.key_id), None)
         if key is not None:
-            text = f"Revoked the older key {key.key_id}: its overlap is over."
+            last = s.status.recent_issuances[-1].reason if s.status.recent_issuances else None
+            why = "it was said to be compromised" if last == Reason.COMPROMISED else "its overlap is over"
+            text = f"Revoked the older key {key.key_id}: {why}."
             return Decision(
-                RevokeKey(KeyId(key.key_id), key.issuer),
-                Reason.REVOKED,
-                "The overlap of an older key is over.",
-                (Note("Normal", Reason.REVOKED, text),),
+                RevokeKey(KeyId(key.key_id), key.issuer), Reason.REVOKED, text, (Note("Normal", Reason.REVOKED, text),)
             )
     gone = frozenset(KeyId(p.key_id) for p in due) & s.observed.revoked
     # A place is left with its last key, and is none where the current one is, or comes to.
@@ -118,8 +117,11 @@ def _revoke(s: Situation) -> Decision | None:
         return None
     if s.observed.subject.abandon:
         return _abandoned(s)
-    message = f"Key {', '.join(sorted(failed))} cannot be revoked yet: {next(iter(failed.values()))}"
-    return _waiting(s, Reason.REVOCATION_FAILED, message, s.now + RECHECK, stalled=True)
+    refusal = next(iter(failed.values()))
+    message = f"Key {', '.join(sorted(failed))} cannot be revoked yet: {refusal.message}"
+    if refusal.stalled:
+        message += '. Where that cannot be mended, revoke it at the platform and annotate the ApiKey with keywright.dev/abandon: "true".'
+    return _waiting(s, Reason.REVOCATION_FAILED, message, s.now + RECHECK, stalled=refusal.stalled)
 
 
 def _unlisted(s: Situation, refusal: Refusal) -> Decision:

@@ -150,14 +150,14 @@ def answered_at_once(s: Situation, why: Cause) -> bool:
 def held_until(s: Situation, why: Cause) -> datetime | None:
     """The storm guard and the pause after failures: no issuance for this cause before then; None: now.
 
-    A trigger passes the guard; a spec edited since the last failure passes the pause. Times further ahead than any pause reaches are
-    those of a clock that went back since.
+    A trigger passes the guard, whatever else is due as well; a spec edited since the last failure passes the pause. Times further
+    ahead than any pause reaches are those of a clock that went back since.
     """
     status = s.status
     until: list[datetime] = []
     if (at := paused_until(s)) is not None:
         until.append(at)
-    if why.reason in (Reason.TRIGGERED, Reason.COMPROMISED):
+    if why.reason is Reason.COMPROMISED or triggered(s) is not None:
         return max(until, default=None)
     interval = timedelta(seconds=s.observed.min_interval)
     recent = [i for i in status.recent_issuances if abs(s.now - i.at) < interval]

@@ -79,6 +79,10 @@ class Issuer(Protocol):
         """True where the platform accepts this ordinary key, False where it refuses it (401)."""
         ...
 
+    def quiet(self) -> None:
+        """Asks nothing. Raises RateLimited while the platform wants to be left alone."""
+        ...
+
     async def close(self) -> None:
         """Give connections back."""
         ...

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from keywright.ports.cluster import Cluster, Object
     from keywright.ports.issuer import Issuer, IssuerFactory
 
-__all__ = ["IssuerDirectory", "refusal_of"]
+__all__ = ["IssuerDirectory", "ref_of", "refusal_of"]
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ Ref = tuple[str, str | None, str]
 """Kind, namespace (None for cluster-scoped ones), name."""
 
 
-def _ref_of(named: IssuerRef | KeyIssuerIdentity, namespace: str | None) -> Ref:
+def ref_of(named: IssuerRef | KeyIssuerIdentity, namespace: str | None) -> Ref:
     """Where an issuer lies that an ApiKey of this namespace names."""
     return named.kind, None if named.kind == "ClusterKeyIssuer" else namespace, named.name
 
@@ -86,9 +86,19 @@ class IssuerDirectory:
     """All issuers in use."""
 
     def __init__(
-        self, cluster: Cluster, factory: IssuerFactory, *, cluster_scope: bool, monotonic: Callable[[], float]
+        self,
+        cluster: Cluster,
+        factory: IssuerFactory,
+        *,
+        cluster_scope: bool,
+        monotonic: Callable[[], float],
+        troubled: Callable[[Ref], None],
     ) -> None:
-        """`cluster_scope` False: the operator runs for single namespaces and serves no cluster kinds."""
+        """`cluster_scope` False: the operator runs for single namespaces and serves no cluster kinds.
+
+        `troubled` hears of each issuer that an ApiKey could not use, so that the issuer's own status tells it too.
+        """
+        self._troubled = troubled
         self._cluster = cluster
         self._factory = factory
         self._cluster_scope = cluster_scope
@@ -99,12 +109,13 @@ class IssuerDirectory:
 
     async def facts(self, key: ResourceKey, spec: ApiKeySpec, status: ApiKeyStatus) -> IssuerFacts | Refusal:
         """The issuer with this ApiKey's eyes, or why it cannot be used now."""
-        ref = _ref_of(spec.issuer_ref, key.namespace)
+        ref = ref_of(spec.issuer_ref, key.namespace)
         try:
             entry, identity = self._entry(ref, key.namespace)
             async with entry.lock:
                 entry, identity = self._entry(ref, key.namespace)  # it may have changed while others were served
                 client = await self._client(entry, ref, key.namespace)
+                client.quiet()  # before an attempt is written down that would be refused
                 user_id = await self._user(entry, client)
                 await self._load_workspaces(entry, client, spec, status)
             labels = await self._cluster.namespace_labels(key.namespace) if needs_namespace_labels(entry.spec) else None
@@ -112,6 +123,8 @@ class IssuerDirectory:
                 entry, ref, spec=spec, status=status, namespace=key.namespace, labels=labels or {}
             )
         except (Terminal, Retryable, Ambiguous) as error:
+            if isinstance(error, Retryable | Ambiguous | Unauthorized):
+                self._troubled(ref)
             return refusal_of(error)
         return IssuerFacts(
             identity=identity,
@@ -132,22 +145,24 @@ class IssuerDirectory:
         age = {user: (obj["metadata"]["creationTimestamp"] if obj else "", user) for user, obj in seen.items()}
         return sum(1 for one in age.values() if one <= age[key])
 
-    async def client(self, identity: KeyIssuerIdentity, namespace: str | None) -> Issuer:
+    async def client(self, identity: KeyIssuerIdentity, namespace: str | None, *, known: bool = False) -> Issuer:
         """The client for keys that this very issuer made; `namespace`: where a KeyIssuer of that name lives.
 
+        `known`: the issuer of that name lists the key that it is about, so that it is the same platform, re-created or not.
         Raises Terminal where the issuer cannot be used until somebody mends it, Retryable where it does not answer.
         """
-        ref = _ref_of(identity, namespace)
+        ref = ref_of(identity, namespace)
         async with self._entry(ref, namespace)[0].lock:
-            return await self._client(self._made_by(ref, namespace, identity), ref, namespace)
+            entry = self._entry(ref, namespace)[0] if known else self._made_by(ref, namespace, identity)
+            return await self._client(entry, ref, namespace)
 
     def _made_by(self, ref: Ref, namespace: str | None, identity: KeyIssuerIdentity) -> _Entry:
         entry, found = self._entry(ref, namespace)
         if found.uid != identity.uid:
             # A key id unknown to another platform answers 404, which would count as revoked.
             raise Rejected(
-                f"{_say(ref)} was deleted and created again since it made this key; revoke the key at the "
-                'platform, then delete the ApiKey and annotate it with keywright.dev/abandon: "true"',
+                f"{_say(ref)} was deleted and created again since, and lists no such key: is it of another organization, "
+                "or was the key revoked there",
                 reason=Reason.ISSUER_CREDENTIALS_GONE,
             )
         return entry
@@ -165,7 +180,7 @@ class IssuerDirectory:
 
     def failed(self, identity: KeyIssuerIdentity, namespace: str | None, error: KeywrightError) -> None:
         """A call failed elsewhere: a refused admin key is read again at the next use."""
-        if isinstance(error, Unauthorized) and (entry := self._entries.get(_ref_of(identity, namespace))):
+        if isinstance(error, Unauthorized) and (entry := self._entries.get(ref_of(identity, namespace))):
             entry.credentials_at = float("-inf")
             entry.workspaces_at = float("-inf")
             entry.user_at = float("-inf")

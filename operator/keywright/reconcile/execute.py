@@ -28,6 +28,7 @@ from keywright.planning.steps import (
 )
 from keywright.ports.issuer import IssuedKey, KeyRequest
 from keywright.ports.sink import Delivery
+from keywright.reconcile.directory import refusal_of
 from keywright.reconcile.observe import with_target
 
 if TYPE_CHECKING:
@@ -268,11 +269,12 @@ class Executor:
     async def _revoke(self, step: RevokeKey, s: Situation) -> Observed:
         observed = s.observed
         try:
-            client = await self._directory.client(step.issuer, observed.subject.key.namespace)
+            known = self._observer.lists(step.issuer, observed.subject.key.namespace, step.key_id)
+            client = await self._directory.client(step.issuer, observed.subject.key.namespace, known=known)
             await client.revoke(step.key_id)
         except (Terminal, Retryable, Ambiguous) as error:
             self._directory.failed(step.issuer, observed.subject.key.namespace, error)
-            return replace(observed, failed_revocations={**observed.failed_revocations, step.key_id: str(error)})
+            return replace(observed, failed_revocations={**observed.failed_revocations, step.key_id: refusal_of(error)})
         self._observer.revoked(step.key_id)
         return replace(observed, revoked=observed.revoked | {step.key_id})
 

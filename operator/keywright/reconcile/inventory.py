@@ -22,7 +22,7 @@ from keywright.api.reasons import Reason
 from keywright.errors import Rejected, Retryable
 from keywright.keys import ResourceKey, Tag
 from keywright.planning.observed import Refusal
-from keywright.reconcile.directory import refusal_of
+from keywright.reconcile.directory import ref_of, refusal_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -48,6 +48,7 @@ class _Book:
     by_uid8: dict[str, list[ListedKey]] = field(default_factory=dict)
     missed: dict[str, int] = field(default_factory=dict)
     used: dict[str, date] = field(default_factory=dict)
+    live: set[str] = field(default_factory=set)
     counted_at: datetime | None = None
     issuer: str = ""
     """The uid of the issuer that was listed."""
@@ -94,9 +95,15 @@ class Inventory:
         """The day on which the issuer saw this key used last, as of the last pass."""
         return next((book.used[key_id] for book in self._books.values() if key_id in book.used), None)
 
+    def lists(self, identity: KeyIssuerIdentity, namespace: str | None, key_id: str) -> bool:
+        """Whether the last pass over the issuer of that name, re-created or not, showed this key."""
+        book = self._books.get(ref_of(identity, namespace))
+        return book is not None and key_id in book.live
+
     def strike(self, key_id: KeyId) -> None:
         """A key is known to be dead: what the last pass found is older than that."""
         for book in self._books.values():
+            book.live.discard(key_id)
             for uid8, keys in book.by_uid8.items():
                 book.by_uid8[uid8] = [key for key in keys if key.key_id != key_id]
 
@@ -125,6 +132,7 @@ class Inventory:
         )
         book.issuer, book.begun = identity.uid, begun
         book.used = {key.key_id: key.last_used for key in listing if key.last_used}
+        book.live = {key.key_id for key in listing}
         strays = self._strays(book)
         self._books[ref] = book
         self._wake_concerned(book, concerned)

@@ -16,7 +16,7 @@ from keywright.ports.cluster import FINALIZER
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from keywright.api.apikey import ApiKeySpec
+    from keywright.api.apikey import ApiKeySpec, KeyIssuerIdentity
     from keywright.api.apikey_status import ApiKeyStatus
     from keywright.keys import AttemptId, KeyId
     from keywright.planning.observed import TargetState
@@ -118,6 +118,10 @@ class Observer:
         while len(self._rewritten) > _REWRITINGS_KEPT:
             del self._rewritten[next(iter(self._rewritten))]
         return replace(s.observed, rewritten=rewriting)
+
+    def lists(self, identity: KeyIssuerIdentity, namespace: str, key_id: KeyId) -> bool:
+        """Whether the issuer of that name, re-created or not, listed this key when it was looked over."""
+        return self._inventory.lists(identity, namespace, key_id)
 
     def revoked(self, key_id: KeyId) -> None:
         """A key is dead: an older listing that still shows it is corrected."""
