@@ -30,8 +30,14 @@ RECHECK: Final = timedelta(seconds=20)
 """How soon something that was refused is looked at again: within the promised 30 s, with room for shared answers' age."""
 
 
+_SPREAD: Final = timedelta(seconds=5)
+"""Over so much time ApiKeys come back to an issuer that had asked for a pause."""
+
+
 def look_again(s: Situation, refusal: Refusal) -> datetime:
-    """When to look whether a refusal still holds: not before the other side wants to be asked."""
+    """When to look whether a refusal still holds: not before the other side wants to be asked, and then not all at once."""
+    if refusal.reason is Reason.ISSUER_RATE_LIMITED and refusal.after is not None:
+        return s.now + timedelta(seconds=refusal.after) + _SPREAD * schedule.share_of(s.observed.subject.uid)
     return s.now + max(RECHECK, timedelta(seconds=refusal.after or 0))
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "renew_before_ignored",
     "renewal_time",
     "schedule_problem",
+    "share_of",
 ]
 
 BACKOFF_FIRST: Final = timedelta(seconds=10)
@@ -85,7 +86,7 @@ def renewal_time(spec: ApiKeySpec, issued_at: datetime, expires_on: date | None,
     before = renew_before_of(asked, window) if asked else window / 3
     if before >= window * 9 / 10:
         before = window / 3
-    jitter = min(window / _JITTER_SHARE, (window - before) / 2) * _share(uid)
+    jitter = min(window / _JITTER_SHARE, (window - before) / 2) * share_of(uid)
     return (issued_at + window - before - jitter).replace(microsecond=0)
 
 
@@ -169,6 +170,6 @@ def backoff(failures: int) -> timedelta:
     return min(BACKOFF_LONGEST, BACKOFF_FIRST * (1 << doublings))
 
 
-def _share(uid: str) -> float:
+def share_of(uid: str) -> float:
     """A number in [0, 1), the same for the same UID."""
     return int.from_bytes(hashlib.sha256(uid.encode()).digest()[:8]) / 2**64
