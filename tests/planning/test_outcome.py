@@ -26,7 +26,7 @@ from tests.planning.builders import (
 
 from keywright.api.apikey_status import ApiKeyStatus, Handled
 from keywright.api.reasons import Reason
-from keywright.planning import outcome
+from keywright.planning import fit, outcome
 from keywright.planning.observed import Failure
 from keywright.planning.situation import Situation
 from keywright.planning.steps import Wait, WriteStatus
@@ -233,7 +233,7 @@ def test_a_condition_keeps_its_time_while_its_status_stays():
 )
 def test_fields_without_effect_are_said(spec: ApiKeySpec, fields: list[str]):
     """In Ready's message, whatever else it says."""
-    assert outcome.without_effect(spec) == fields
+    assert fit.without_effect(spec) == fields
     status = settled(spec)
     ready = status.condition("Ready")
     assert ready

@@ -21,11 +21,11 @@ from keywright.api.base import Condition
 from keywright.api.reasons import Reason
 from keywright.keys import end_of_day
 from keywright.planning import schedule
+from keywright.planning.fit import without_effect, works
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from keywright.api.apikey import ApiKeySpec
     from keywright.api.apikey_status import ApiKeyStatus
     from keywright.keys import AttemptId, KeyId, KeyRecord
     from keywright.planning.observed import Failure
@@ -42,7 +42,6 @@ __all__ = [
     "reported",
     "settled",
     "steady",
-    "without_effect",
 ]
 
 MOST_PREVIOUS: Final = 5
@@ -62,16 +61,6 @@ class Saying(NamedTuple):
     status: Literal["True", "False"]
     reason: Reason
     message: str
-
-
-def without_effect(spec: ApiKeySpec) -> list[str]:
-    """Fields that are set and that this version does not act on."""
-    fields = []
-    if spec.rotation and spec.rotation.restart:
-        fields.append("rotation.restart")
-    if spec.target.secret and spec.target.secret.adopt:
-        fields.append("target.secret.adopt")
-    return fields
 
 
 def intended(s: Situation, attempt: Attempt, reason: Reason, message: str) -> ApiKeyStatus:
@@ -335,40 +324,6 @@ def _refused(s: Situation, reason: Reason, message: str, *, stalled: bool) -> li
     if stalled:
         sayings.append(Saying("Stalled", "True", reason, message))
     return sayings
-
-
-def works(s: Situation) -> bool:
-    """Whether the key in the target works and is what the spec asks for."""
-    status, record = s.status, s.record
-    if status.key_id is None or record is None or record.key_id != status.key_id or s.observed.key_gone:
-        return False
-    if status.expires_at and s.now > status.expires_at:
-        return False
-    return fits(s)
-
-
-def fits(s: Situation) -> bool:
-    """Whether the current key is the one that the spec asks for."""
-    return difference(s) is None
-
-
-def difference(s: Situation) -> str | None:
-    """What of the spec the current key does not fit; None where it fits."""
-    status, spec, issued = s.status, s.spec, s.status.issued_as
-    if issued is None or status.issuer is None:
-        return None
-    made_by, wanted = called(status.issuer.kind, status.issuer.name), called(spec.issuer_ref.kind, spec.issuer_ref.name)
-    if made_by != wanted:
-        return f"spec.issuerRef changed from {made_by} to {wanted}"
-    if issued.workspace != spec.workspace:
-        return f"spec.workspace changed from {issued.workspace} to {spec.workspace}"
-    if issued.label != s.label:
-        return "spec.label changed"
-    if issued.expiry != schedule.expiry_text(spec):
-        return f"spec.expiry changed from {issued.expiry or 'none'} to {schedule.expiry_text(spec) or 'none'}"
-    if s.moved:
-        return f"spec.target changed from Secret {s.home} to {f'Secret {s.place}' if s.place else 'Vault'}"
-    return None
 
 
 def _target(s: Situation) -> TargetStatus | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from keywright.api.apikey_status import Attempt, Handled, NextStep
 from keywright.api.reasons import Reason
 from keywright.keys import AttemptId, Tag
-from keywright.planning import outcome, rules, schedule
+from keywright.planning import fit, outcome, rules, schedule
 from keywright.planning.observed import Absent, Fact, IssuerFacts, Present, Refusal
 from keywright.planning.preflight import preflight
 from keywright.planning.recovery import RECHECK, late_keys, look_again, open_attempt, settle
@@ -212,7 +212,7 @@ def _held(s: Situation, why: Cause, until: datetime) -> Decision:
         f"{why.message} It waits until {until:%Y-%m-%d %H:%M:%S} UTC: {bound} in {s.observed.min_interval:g} s at most. "
         "Annotate keywright.dev/rotate with a new value for a key now."
     )
-    ready_now = outcome.works(s)
+    ready_now = fit.works(s)
     sayings = [
         outcome.Saying("Ready", "True" if ready_now else "False", Reason.ISSUED if ready_now else why.reason, message),
         outcome.Saying("Reconciling", "True", why.reason, message),
@@ -224,7 +224,7 @@ def _held(s: Situation, why: Cause, until: datetime) -> Decision:
 def _suspended(s: Situation, why: Cause) -> Decision:
     """Nothing is issued; what would be is said."""
     message = f"Suspended: {why.message} A key is issued once spec.suspend is false."
-    works = outcome.works(s)
+    works = fit.works(s)
     sayings = [outcome.Saying("Ready", "True" if works else "False", Reason.SUSPENDED, message)]
     status = outcome.reported(s, sayings, NextStep(action="None", reason=message))
     return _say(s, status, Reason.SUSPENDED, message, _next_due(s))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from keywright.api.apikey import called
 from keywright.api.reasons import Reason
-from keywright.planning import outcome, schedule
+from keywright.planning import fit, schedule
 from keywright.planning.observed import Absent, Foreign
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def key_gone(s: Situation) -> Cause | None:
 
 def spec_changed(s: Situation) -> Cause | None:
     """The spec asks for another key than this."""
-    changed = outcome.difference(s)
+    changed = fit.difference(s)
     return Cause(Reason.SPEC_CHANGED, f"{changed}.") if changed else None
 
 
