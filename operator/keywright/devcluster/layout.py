@@ -183,6 +183,6 @@ def write_private(path: Path, text: str) -> None:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
         Path(temporary).replace(path)
-    except BaseException:
+    except BaseException:  # an interrupt too leaves no temporary file
         Path(temporary).unlink(missing_ok=True)
         raise

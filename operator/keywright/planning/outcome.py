@@ -246,14 +246,11 @@ def _over(s: Situation, end: datetime) -> ApiKeyStatus:
 
 def _by_time(s: Situation) -> list[tuple[datetime, str, str]]:
     """When time alone replaces the key, and why: before its last day, and by the schedule."""
-    status, spec = s.status, s.spec
-    if status.issued_at is None:
-        return []
-    last_day = status.expires_at.date() if status.expires_at else None
-    renewal = schedule.renewal_time(spec, status.issued_at, last_day, s.observed.subject.uid)
-    scheduled = schedule.next_scheduled(spec.rotation, status.issued_at)
-    found = [(renewal, "Renew", "The renewal time comes before the key's last day.")] if renewal else []
-    return found + ([(scheduled, "Rotate", "rotation.schedule comes round.")] if scheduled else [])
+    coming = (
+        (s.renewal_at, "Renew", "The renewal time comes before the key's last day."),
+        (s.scheduled_at, "Rotate", "rotation.schedule comes round."),
+    )
+    return [(at, action, why) for at, action, why in coming if at is not None]
 
 
 def next_step(s: Situation) -> NextStep:

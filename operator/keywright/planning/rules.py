@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from keywright.api.apikey import called
 from keywright.api.reasons import Reason
-from keywright.planning import fit, schedule
+from keywright.planning import fit
 from keywright.planning.observed import Absent, Foreign
 
 if TYPE_CHECKING:
@@ -89,15 +89,13 @@ def triggered(s: Situation) -> Cause | None:
 
 def scheduled(s: Situation) -> Cause | None:
     """The schedule came round since the key was issued: one missed time is made up once."""
-    if s.status.issued_at is None:
-        return None
-    at = schedule.next_scheduled(s.spec.rotation, s.status.issued_at)
+    at = s.scheduled_at
     return Cause(Reason.SCHEDULED, "rotation.schedule came round.") if at and at <= s.now else None
 
 
 def renewal_due(s: Situation) -> Cause | None:
     """The renewal time has come."""
-    at = renewal_time(s)
+    at = s.renewal_at
     return Cause(Reason.RENEWAL_DUE, "The renewal time has come.") if at and at <= s.now else None
 
 
@@ -126,14 +124,6 @@ CHAIN: Final[tuple[Callable[[Situation], Cause | None], ...]] = (
 def cause(s: Situation) -> Cause | None:
     """Why a key is to be issued now; None where the current one is right."""
     return next((found for rule in CHAIN if (found := rule(s))), None)
-
-
-def renewal_time(s: Situation) -> datetime | None:
-    """By the spec as it is now: an edit of renewBefore moves it without a new key."""
-    status = s.status
-    if status.issued_at is None or status.expires_at is None:
-        return None
-    return schedule.renewal_time(s.spec, status.issued_at, status.expires_at.date(), s.observed.subject.uid)
 
 
 def answered_at_once(s: Situation, why: Cause) -> bool:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from keywright.keys import KeyRecord, Tag, default_label
+from keywright.planning import schedule
 from keywright.planning.layout import Owner, layout_digest_of
 from keywright.planning.observed import Foreign, Present, TargetLayout
 
@@ -62,6 +63,20 @@ class Situation:
     def moved(self) -> bool:
         """Whether the key in question belongs elsewhere than where the current one is."""
         return self.home != self.place
+
+    @property
+    def renewal_at(self) -> datetime | None:
+        """When the key is replaced before its last day, by the spec as it is now: an edit of renewBefore moves it without a new key."""
+        status = self.status
+        if status.issued_at is None or status.expires_at is None:
+            return None
+        return schedule.renewal_time(self.spec, status.issued_at, status.expires_at.date(), self.observed.subject.uid)
+
+    @property
+    def scheduled_at(self) -> datetime | None:
+        """When the schedule comes round first since the key was issued: one missed time is made up once."""
+        issued_at = self.status.issued_at
+        return schedule.next_scheduled(self.spec.rotation, issued_at) if issued_at else None
 
     @property
     def layout(self) -> TargetLayout | None:

@@ -46,6 +46,7 @@ class _Book:
     """What the last pass over one issuer found."""
 
     by_uid8: dict[str, list[ListedKey]] = field(default_factory=dict)
+    """As listed, also those that have been revoked since: `live` tells."""
     missed: dict[str, int] = field(default_factory=dict)
     used: dict[str, date] = field(default_factory=dict)
     live: set[str] = field(default_factory=set)
@@ -81,7 +82,9 @@ class Inventory:
         """The live keys of the ApiKey with this uid in the last pass; None before the first."""
         if not self._books:
             return None
-        return tuple(key for book in self._books.values() for key in book.by_uid8.get(uid[:8], ()))
+        return tuple(
+            key for book in self._books.values() for key in book.by_uid8.get(uid[:8], ()) if key.key_id in book.live
+        )
 
     def looked(self, issuer: str) -> datetime | None:
         """When the last pass over the issuer with this uid began; None before the first."""
@@ -104,8 +107,6 @@ class Inventory:
         """A key is known to be dead: what the last pass found is older than that."""
         for book in self._books.values():
             book.live.discard(key_id)
-            for uid8, keys in book.by_uid8.items():
-                book.by_uid8[uid8] = [key for key in keys if key.key_id != key_id]
 
     async def refresh(self, ref: Ref) -> timedelta | None:
         """One pass over one issuer. Returns the time until the next; None where the issuer is gone."""
@@ -131,8 +132,6 @@ class Inventory:
             self._books.get(ref, _Book()), listing, _current_keys(concerned, identity, begun), (begun, again)
         )
         book.issuer, book.begun = identity.uid, begun
-        book.used = {key.key_id: key.last_used for key in listing if key.last_used}
-        book.live = {key.key_id for key in listing}
         strays = self._strays(book)
         self._books[ref] = book
         self._wake_concerned(book, concerned)
@@ -148,17 +147,21 @@ class Inventory:
             tag = Tag.parse(key.name)
             if tag is not None and tag.cluster == self._cluster_id:
                 by_uid8[tag.uid8].append(key)
-        live = {key.key_id for keys in by_uid8.values() for key in keys}
-        missing = {key_id for key_id in expected if key_id not in live}
+        keys = [key for of_one in by_uid8.values() for key in of_one]
+        live: set[str] = {key.key_id for key in keys}
+        used: dict[str, date] = {key.key_id: key.last_used for key in keys if key.last_used}
+        missing = expected - live
         begun, again = pace
+        counted_at = begun
         if missing == expected and len(expected) > 1:
             # All at once: the admin key is of another organization now, or somebody cleared the list. Nothing is re-issued.
-            return _Book(dict(by_uid8), counted_at=begun)
-        if before.counted_at is not None and begun - before.counted_at < again:
-            return _Book(
-                dict(by_uid8), {k: n for k, n in before.missed.items() if k in missing}, counted_at=before.counted_at
-            )
-        return _Book(dict(by_uid8), {key_id: before.missed.get(key_id, 0) + 1 for key_id in missing}, counted_at=begun)
+            missed = {}
+        elif before.counted_at is not None and begun - before.counted_at < again:
+            missed = {key_id: times for key_id, times in before.missed.items() if key_id in missing}
+            counted_at = before.counted_at
+        else:
+            missed = {key_id: before.missed.get(key_id, 0) + 1 for key_id in missing}
+        return _Book(dict(by_uid8), missed, used, live, counted_at)
 
     def _strays(self, book: _Book) -> int:
         """Live keys with this cluster's tag that no ApiKey names, nor a delivered record in a target."""

@@ -150,7 +150,7 @@ def _listen(host: str, port: int) -> socket.socket:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind(address)
             listening.listen(_BACKLOG)
-        except BaseException:
+        except BaseException:  # an interrupt too gives the socket back
             listening.close()
             raise
     except (OSError, UnicodeError) as error:

@@ -141,7 +141,7 @@ def prepare(path: Path, now: datetime) -> sqlite3.Connection:
     except sqlite3.DatabaseError:
         connection.close()
         raise DataFileError(f"{path} is not a sandbox database; name another data file") from None
-    except BaseException:
+    except BaseException:  # an interrupt too gives the file back
         connection.close()
         raise
     return connection

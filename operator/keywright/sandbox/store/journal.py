@@ -46,7 +46,7 @@ class Journal:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             result = change(self._connection)
-        except BaseException:
+        except BaseException:  # an interrupt too ends the transaction
             self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
