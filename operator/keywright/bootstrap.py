@@ -5,7 +5,6 @@ Knows every part by its constructor and nothing of how events arrive: wiring fee
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import string
 from dataclasses import dataclass
@@ -15,32 +14,19 @@ from typing import TYPE_CHECKING, Final
 from keywright.adapters.kube_objects import KubeCluster
 from keywright.adapters.kube_secret import SecretSink
 from keywright.adapters.mistral import mistral_factory
-from keywright.api.apikey import KeyIssuerIdentity
-from keywright.keys import AttemptId, ResourceKey
+from keywright.keys import AttemptId
 from keywright.metrics import Metrics
-from keywright.reconcile.directory import IssuerDirectory
-from keywright.reconcile.execute import Executor
-from keywright.reconcile.inventory import Inventory
-from keywright.reconcile.observe import Observer
-from keywright.reconcile.reconciler import Reconciler
-from keywright.reconcile.worker import Workers
-from keywright.reconcile.workqueue import WorkQueue
+from keywright.reconcile.engine import Engine, Settings
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from keywright.adapters.kube import KubeApi
     from keywright.ports.cluster import Object
-    from keywright.reconcile.directory import Ref
 
 __all__ = ["GRACE", "Operator", "Options", "new_attempt_id"]
 
 GRACE: Final = 25.0
 """Seconds that passes in flight have to finish after a SIGTERM: less than the pod's 30."""
 _WORKERS: Final = 50
-_ISSUER_WORKERS: Final = 4
-_TROUBLE_TOLD: Final = 5.0
-"""Seconds after which an issuer that an ApiKey could not use is looked at itself: once, however many could not."""
 _ALPHABET: Final = string.ascii_lowercase + string.digits
 
 
@@ -66,15 +52,6 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _ref(kind: str, issuer: Object) -> Ref:
-    return kind, issuer["metadata"].get("namespace"), issuer["metadata"]["name"]
-
-
-def _version(issuer: Object | None) -> tuple[str, int] | None:
-    """What an issuer is asked to be: its status does not count, which we write ourselves."""
-    return (issuer["metadata"]["uid"], issuer["metadata"]["generation"]) if issuer else None
-
-
 class Operator:
     """Everything that runs, but for the watches."""
 
@@ -86,51 +63,24 @@ class Operator:
         self.metrics = Metrics.create()
         self.cluster_scope = not options.namespaces
         self.cluster = KubeCluster(
-            api, _now, options.namespaces or None, busy=lambda: self.queue.in_flight > _WORKERS // 4
+            api, _now, options.namespaces or None, busy=lambda: self.engine.queue.in_flight > _WORKERS // 4
         )
         self.sink = SecretSink(api, options.namespaces or None)
-        self.directory = IssuerDirectory(
-            self.cluster,
-            mistral_factory(allow_insecure=options.allow_insecure_issuers, on_request=self._requested),
-            cluster_scope=self.cluster_scope,
-            monotonic=asyncio.get_running_loop().time,
-            troubled=lambda ref: self.issuers.add(ref, _TROUBLE_TOLD),
-        )
-        self.queue: WorkQueue[ResourceKey] = WorkQueue()
-        self.issuers: WorkQueue[Ref] = WorkQueue()
-        self.inventory = Inventory(
+        self.engine = Engine(
             cluster=self.cluster,
             sink=self.sink,
-            directory=self.directory,
-            cluster_id=cluster_id,
+            factory=mistral_factory(allow_insecure=options.allow_insecure_issuers, on_request=self._requested),
+            settings=Settings(
+                cluster_id=cluster_id,
+                cluster_scope=self.cluster_scope,
+                min_interval=options.min_interval,
+                late_window=options.late_window,
+                workers=_WORKERS,
+            ),
             clock=_now,
-            wake=self.queue.add,
-        )
-        observer = Observer(
-            cluster=self.cluster,
-            sink=self.sink,
-            directory=self.directory,
-            inventory=self.inventory,
-            cluster_id=cluster_id,
-            min_interval=options.min_interval,
-            late_window=options.late_window,
             new_attempt_id=new_attempt_id,
+            metrics=self.metrics,
         )
-        executor = Executor(
-            cluster=self.cluster,
-            sink=self.sink,
-            directory=self.directory,
-            observer=observer,
-            clock=_now,
-            sleep=asyncio.sleep,
-        )
-        self._reconciler = Reconciler(
-            cluster=self.cluster, observer=observer, executor=executor, clock=_now, metrics=self.metrics
-        )
-        self._workers = Workers(self.queue, self._reconciler.reconcile, count=_WORKERS, metrics=self.metrics)
-        self._issuer_workers = Workers(self.issuers, self._refresh, count=_ISSUER_WORKERS, metrics=self.metrics)
-        self.metrics.queue_depth.set_function(lambda: self.queue.overdue()[0])
-        self.metrics.queue_overdue_seconds.set_function(lambda: self.queue.overdue()[1])
 
     async def sync(self) -> None:
         """List once, so that absence is known before the first decision. Raises Rejected where CRDs or rights are missing."""
@@ -139,57 +89,34 @@ class Operator:
 
     def start(self) -> None:
         """Look at everything that was listed, and begin to work."""
-        for issuer in self.cluster.issuers():
-            self.issuers.add(_ref(issuer["kind"], issuer))
-        for seen in self.cluster.api_keys():
-            self.queue.add(ResourceKey(seen["metadata"]["namespace"], seen["metadata"]["name"]))
-        self._issuer_workers.start()
-        self._workers.start()
+        self.engine.start(self.cluster.issuers())
 
     async def finish(self, grace: float = GRACE) -> bool:
         """Finish what is in flight, take nothing new. False where something had to be cut off."""
-        clean = await asyncio.gather(self._workers.stop(grace), self._issuer_workers.stop(grace))
+        clean = await self.engine.finish(grace)
         await self.cluster.drain(2.0)
-        return all(clean)
+        return clean
 
     async def close(self) -> None:
         """Give connections back, once nothing is in flight."""
-        await self.directory.close()
+        await self.engine.close()
 
     def seen_api_key(self, event_type: str | None, seen: Object) -> None:
         """A watch spoke of an ApiKey."""
         if self.cluster.seen("ApiKey", event_type, seen):
-            meta = seen["metadata"]
-            self.queue.add(ResourceKey(meta["namespace"], meta["name"]))
-            if secret := ((seen.get("spec") or {}).get("target") or {}).get("secret"):
-                self._wake_claimants(
-                    meta["namespace"], secret["name"], but=meta["name"], only_if=event_type == "DELETED"
-                )
+            self.engine.api_key_changed(seen, deleted=event_type == "DELETED")
 
     def seen_issuer(self, kind: str, event_type: str | None, seen: Object) -> None:
-        """A watch spoke of an issuer: those that use it may have waited for this."""
-        ref = _ref(kind, seen)
+        """A watch spoke of an issuer."""
+        ref = kind, seen["metadata"].get("namespace"), seen["metadata"]["name"]
         before = self.cluster.issuer(*ref)
-        if self.cluster.seen(kind, event_type, seen) and _version(before) != _version(self.cluster.issuer(*ref)):
-            self.issuers.add(ref)
-            identity = KeyIssuerIdentity.model_validate({"kind": kind, "name": ref[2], "uid": seen["metadata"]["uid"]})
-            for key in self.cluster.users_of(identity, ref[1]):
-                self.queue.add(key)
+        if self.cluster.seen(kind, event_type, seen):
+            self.engine.issuer_changed(kind, seen, before, self.cluster.issuer(*ref))
 
     def seen_secret(self, event_type: str | None, seen: Object) -> None:
         """A watch spoke of a Secret of ours; its plaintext is forgotten at once."""
         if self.sink.seen(event_type, seen):
-            meta = seen["metadata"]
-            self._wake_claimants(meta["namespace"], meta["name"])
-
-    def _wake_claimants(self, namespace: str, secret: str, *, but: str | None = None, only_if: bool = True) -> None:
-        if only_if:
-            for claimant in self.cluster.claimants(namespace, secret):
-                if claimant["metadata"]["name"] != but:
-                    self.queue.add(ResourceKey(namespace, claimant["metadata"]["name"]))
-
-    async def _refresh(self, ref: Ref) -> timedelta | None:
-        return await self.inventory.refresh(ref)
+            self.engine.target_changed(seen["metadata"]["namespace"], seen["metadata"]["name"])
 
     def _requested(self, operation: str, code: str, seconds: float) -> None:
         self.metrics.issuer_request_seconds.labels(operation, code).observe(seconds)

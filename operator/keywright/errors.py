@@ -8,7 +8,8 @@
     ├── Terminal                 a person or another object must change first; `reason` is a CamelCase word
     │   ├── Rejected             the other side understood and refused (4xx)
     │   └── Unauthorized         credentials refused or lacking a right
-    └── Ambiguous                the call may have been committed: look before doing it again
+    ├── Ambiguous                the call may have been committed: look before doing it again
+    └── NotLeading               another process may act, this one not (any more); nothing was sent
 
 Adapters convert what their clients raise once, here's types only; messages are sentences for `kubectl describe`, and
 never carry a response's body, since that may hold a secret.
@@ -20,6 +21,7 @@ __all__ = [
     "Ambiguous",
     "Conflict",
     "KeywrightError",
+    "NotLeading",
     "RateLimited",
     "Rejected",
     "Retryable",
@@ -73,3 +75,7 @@ class Unauthorized(Terminal):
 
 class Ambiguous(KeywrightError):
     """Nobody knows whether the call was committed."""
+
+
+class NotLeading(KeywrightError):
+    """The lease is another process's, or does not last long enough: whoever meets this stops, and writes nothing more."""

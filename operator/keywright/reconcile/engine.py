@@ -1,0 +1,164 @@
+"""The engine: directory, inventory, queues and workers over three ports, whatever stands behind them.
+
+Owns what wakes what: it is told of each change that a watch has shown, and puts names into queues. Decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from keywright.api.apikey import KeyIssuerIdentity
+from keywright.keys import ResourceKey
+from keywright.reconcile.directory import IssuerDirectory
+from keywright.reconcile.execute import Executor
+from keywright.reconcile.inventory import Inventory
+from keywright.reconcile.observe import Observer
+from keywright.reconcile.reconciler import Reconciler
+from keywright.reconcile.worker import Workers
+from keywright.reconcile.workqueue import WorkQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime, timedelta
+
+    from keywright.keys import AttemptId
+    from keywright.metrics import Metrics
+    from keywright.ports.cluster import Cluster, Object
+    from keywright.ports.issuer import IssuerFactory
+    from keywright.ports.sink import Sink
+    from keywright.reconcile.directory import Ref
+
+__all__ = ["Engine", "Settings"]
+
+_TROUBLE_TOLD: Final = 5.0
+"""Seconds after which an issuer that an ApiKey could not use is looked at itself: once, however many could not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the engine is told once. Seconds for both times."""
+
+    cluster_id: str
+    cluster_scope: bool
+    min_interval: float
+    late_window: float
+    workers: int = 50
+    issuer_workers: int = 4
+
+
+class Engine:
+    """One operator's mind: everything between the watches and the ports."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        sink: Sink,
+        factory: IssuerFactory,
+        settings: Settings,
+        clock: Callable[[], datetime],
+        new_attempt_id: Callable[[], AttemptId],
+        metrics: Metrics,
+    ) -> None:
+        """Wants a running event loop; asks nothing. `clock` gives aware UTC, `new_attempt_id` a random id at each call."""
+        self._cluster = cluster
+        self.queue: WorkQueue[ResourceKey] = WorkQueue()
+        self.issuers: WorkQueue[Ref] = WorkQueue()
+        self.directory = IssuerDirectory(
+            cluster,
+            factory,
+            cluster_scope=settings.cluster_scope,
+            monotonic=asyncio.get_running_loop().time,
+            troubled=lambda ref: self.issuers.add(ref, _TROUBLE_TOLD),
+        )
+        self.inventory = Inventory(
+            cluster=cluster,
+            sink=sink,
+            directory=self.directory,
+            cluster_id=settings.cluster_id,
+            clock=clock,
+            wake=self.queue.add,
+        )
+        observer = Observer(
+            cluster=cluster,
+            sink=sink,
+            directory=self.directory,
+            inventory=self.inventory,
+            cluster_id=settings.cluster_id,
+            min_interval=settings.min_interval,
+            late_window=settings.late_window,
+            new_attempt_id=new_attempt_id,
+        )
+        executor = Executor(
+            cluster=cluster,
+            sink=sink,
+            directory=self.directory,
+            observer=observer,
+            clock=clock,
+            sleep=asyncio.sleep,
+        )
+        reconciler = Reconciler(cluster=cluster, observer=observer, executor=executor, clock=clock, metrics=metrics)
+        self._workers = Workers(self.queue, reconciler.reconcile, count=settings.workers, metrics=metrics)
+        self._issuer_workers = Workers(self.issuers, self._refresh, count=settings.issuer_workers, metrics=metrics)
+        metrics.queue_depth.set_function(lambda: self.queue.overdue()[0])
+        metrics.queue_overdue_seconds.set_function(lambda: self.queue.overdue()[1])
+
+    def start(self, issuers: Iterable[Object]) -> None:
+        """Look at everything that was listed, and begin to work."""
+        for issuer in issuers:
+            self.issuers.add(_ref(issuer["kind"], issuer))
+        for seen in self._cluster.api_keys():
+            self.queue.add(ResourceKey(seen["metadata"]["namespace"], seen["metadata"]["name"]))
+        self._issuer_workers.start()
+        self._workers.start()
+
+    async def finish(self, grace: float) -> bool:
+        """Finish what is in flight within `grace` seconds, take nothing new. False where something had to be cut off."""
+        return all(await asyncio.gather(self._workers.stop(grace), self._issuer_workers.stop(grace)))
+
+    async def close(self) -> None:
+        """Give connections back, once nothing is in flight."""
+        await self.directory.close()
+
+    # What has changed: told after the ports know it.
+
+    def api_key_changed(self, seen: Object, *, deleted: bool) -> None:
+        """An ApiKey is new, other, or gone; one that is gone leaves its target to others that claim it."""
+        meta = seen["metadata"]
+        self.queue.add(ResourceKey(meta["namespace"], meta["name"]))
+        secret = ((seen.get("spec") or {}).get("target") or {}).get("secret")
+        if deleted and secret:
+            self._wake_claimants(meta["namespace"], secret["name"], but=meta["name"])
+
+    def issuer_changed(self, kind: str, seen: Object, before: Object | None, after: Object | None) -> None:
+        """An issuer is new, other, or gone: those that use it may have waited for this."""
+        if _version(before) == _version(after):
+            return
+        ref = _ref(kind, seen)
+        self.issuers.add(ref)
+        identity = KeyIssuerIdentity.model_validate({"kind": kind, "name": ref[2], "uid": seen["metadata"]["uid"]})
+        for key in self._cluster.users_of(identity, ref[1]):
+            self.queue.add(key)
+
+    def target_changed(self, namespace: str, secret: str) -> None:
+        """A Secret is new, other, or gone."""
+        self._wake_claimants(namespace, secret)
+
+    def _wake_claimants(self, namespace: str, secret: str, *, but: str | None = None) -> None:
+        for claimant in self._cluster.claimants(namespace, secret):
+            if claimant["metadata"]["name"] != but:
+                self.queue.add(ResourceKey(namespace, claimant["metadata"]["name"]))
+
+    async def _refresh(self, ref: Ref) -> timedelta | None:
+        return await self.inventory.refresh(ref)
+
+
+def _ref(kind: str, issuer: Object) -> Ref:
+    return kind, issuer["metadata"].get("namespace"), issuer["metadata"]["name"]
+
+
+def _version(issuer: Object | None) -> tuple[str, int] | None:
+    """What an issuer is asked to be: its status does not count, which we write ourselves."""
+    return (issuer["metadata"]["uid"], issuer["metadata"]["generation"]) if issuer else None
