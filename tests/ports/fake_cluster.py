@@ -31,6 +31,9 @@ At = tuple[str, ResourceKey]
 class ApiServer:
     """What stands, and what people do to it. Objects are never changed in place: whoever holds one may keep it."""
 
+    guarded = True
+    """Whether a write that names an older version is a Conflict."""
+
     def __init__(self, clock: Callable[[], datetime], new_uid: Callable[[], str] = lambda: str(uuid.uuid4())) -> None:
         """`clock` stamps creations and deletions; `new_uid` gives another at each call."""
         self._clock = clock
@@ -39,8 +42,6 @@ class ApiServer:
         self.version = 1000
         self.values: dict[tuple[str, str, str], dict[str, str]] = {}
         self.labels: dict[str, dict[str, str]] = {}
-        self.guarded = True
-        """Whether a write that names an older version is a Conflict."""
         self.collect: Callable[[str], None] = lambda _uid: None
         self.watchers: list[Callable[[str, Object], None]] = []
         """Each hears of every change: ADDED, MODIFIED or DELETED, and the object."""

@@ -38,13 +38,14 @@ class Stored:
 class SecretStore:
     """What stands, and what people do to it."""
 
+    guarded = True
+    """Whether a write that names an older version is a Conflict."""
+
     def __init__(self, new_uid: Callable[[], str] = lambda: str(uuid.uuid4())) -> None:
         """`new_uid` gives another at each call."""
         self.new_uid = new_uid
         self.stored: dict[ResourceKey, Stored] = {}
         self.version = 0
-        self.guarded = True
-        """Whether a write that names an older version is a Conflict."""
         self.refusal: str | None = None
         self.watchers: list[Callable[[ResourceKey, Stored | None, int], None]] = []
         """Each hears of every change: the name, what stands there now, and the version of the change."""

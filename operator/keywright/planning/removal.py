@@ -95,6 +95,7 @@ def deletion(s: Situation) -> Decision:
     return (
         open_attempt(s)
         or late_keys(s)
+        or _look_at_what_stays(s)
         or _revoke(s)
         or _wait_for_late_keys(s)
         or _clean(s)
@@ -102,9 +103,22 @@ def deletion(s: Situation) -> Decision:
     )
 
 
+def _look_at_what_stays(s: Situation) -> Decision | None:
+    """Under Retain: whether the key still stands in its target."""
+    if s.bound or s.status.key_id is None or s.home is None or s.home in s.observed.fresh:
+        return None
+    return Decision(Look(Fact.TARGET, target=s.home), Reason.DELETING, "Reading the target.")
+
+
+def _retained(s: Situation) -> bool:
+    """Whether the current key stays alive: a key that no target holds any more is nobody's, and would be left behind."""
+    record = s.record_at(s.home)
+    return not s.bound and record is not None and record.key_id == s.status.key_id
+
+
 def _revoke(s: Situation) -> Decision | None:
     keys: list[tuple[KeyId, KeyIssuerIdentity]] = [(KeyId(p.key_id), p.issuer) for p in s.status.previous]
-    if s.status.key_id and s.status.issuer and s.bound:
+    if s.status.key_id and s.status.issuer and not _retained(s):
         keys.append((KeyId(s.status.key_id), s.status.issuer))
     failed = s.observed.failed_revocations
     for key_id, issuer in keys:
@@ -180,8 +194,6 @@ def _clean(s: Situation) -> Decision | None:
             return Decision(CleanTarget(name, None), Reason.TARGET_CLEANED, f"Secret {name} is removed.")
     if kept is None:
         return None
-    if kept not in s.observed.fresh:
-        return Decision(Look(Fact.TARGET, target=kept), Reason.DELETING, "Reading the target.")
     if s.record_at(kept) is None or s.laid_out_at(kept):
         return None
     if isinstance(s.observed.rehearsal, Refusal):
@@ -195,7 +207,7 @@ def _clean(s: Situation) -> Decision | None:
 
 
 def _farewell(s: Situation) -> tuple[Note, ...]:
-    if s.bound or not s.status.key_id:
+    if not s.status.key_id or not _retained(s):
         return ()
     place = s.status.target.name if s.status.target else ""
     return (

@@ -98,8 +98,10 @@ class Reconciler:
             self._log_step(observed.subject.key, decision, done=taken.done)
             if taken.gone:
                 return None
-            seen = taken.seen
-            spec, status, observed = self._observer.again(seen, taken.observed)
+            observed = taken.observed
+            if taken.seen is not seen:
+                seen = taken.seen
+                spec, status, observed = self._observer.again(seen, observed, spec)
         _log.error("no rest after %d steps", _MOST_STEPS, extra={"apikey": str(observed.subject.key)})
         return _RESTLESS
 
