@@ -108,6 +108,7 @@ class Invariants:
         keys, attempts = named_in(obj.get("status") or {})
         kept_keys, kept_attempts = named_in(after)
         self._orphans |= (keys - kept_keys) | (attempts - kept_attempts)
+        self._touched[site.name, KEY] = self._world.time()
         # What is restored may be named by an attempt that has been closed and forgotten since.
         self._recorded[site.name].add(after)
         self.clock_jumped = True
@@ -217,7 +218,7 @@ class Invariants:
             status = obj.get("status") or {}
             if kind != "ApiKey" or "deletionTimestamp" in obj["metadata"]:
                 continue
-            if status.get("keyId") == key_id:
+            if status.get("keyId") == key_id and not self._lately(site, key):
                 self._problem = f"the current key {key_id} of {key} was revoked"
             if key_id not in {p["keyId"] for p in status.get("previous") or ()}:
                 continue

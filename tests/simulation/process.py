@@ -91,7 +91,9 @@ class Process(Faults):
             task.cancel()
 
     def freeze(self, seconds: float) -> None:
-        """SIGSTOP, and SIGCONT later."""
+        """SIGSTOP, and SIGCONT later; nothing but a lease makes a long stop safe."""
+        if self.world.history.operators == "two":
+            seconds = min(seconds, LATE_WINDOW - 100)
         now = self.world.time()
         if now >= self.frozen_until:
             self.frozen_since = now
@@ -138,7 +140,8 @@ class Process(Faults):
                 self.freeze(fault.seconds)
                 await self.awake()
             case "slow":
-                await asyncio.sleep(fault.seconds)
+                alone = self.world.history.operators != "two"
+                await asyncio.sleep(fault.seconds if alone else min(fault.seconds, LATE_WINDOW - 100))
                 await self.awake()
             case "unavailable":
                 raise Unavailable("no connection")

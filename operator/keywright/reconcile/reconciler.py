@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from keywright.api.base import Condition
 from keywright.api.reasons import Reason
 from keywright.errors import Ambiguous, Conflict, Rejected
+from keywright.keys import ResourceKey
 from keywright.planning.plan import plan
 from keywright.planning.situation import Situation
 from keywright.planning.steps import AddFinalizer, IssueAndDeliver, Look, RevokeKey, Wait, WriteStatus
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from keywright.keys import ResourceKey
     from keywright.metrics import Metrics
     from keywright.planning.steps import Decision
     from keywright.ports.cluster import Cluster, Object
@@ -91,6 +91,8 @@ class Reconciler:
             if isinstance(step, Wait):
                 self._tell(seen, decision)
                 return max(_SOONEST, step.until - self._clock()) if step.until else None
+            if isinstance(step, RevokeKey):
+                self._up_to_date(seen)
             taken = await self._executor.take(step, situation, seen)
             if taken.done:
                 self._count(decision)
@@ -104,6 +106,16 @@ class Reconciler:
                 spec, status, observed = self._observer.again(seen, observed, spec)
         _log.error("no rest after %d steps", _MOST_STEPS, extra={"apikey": str(observed.subject.key)})
         return _RESTLESS
+
+    def _up_to_date(self, seen: Object) -> None:
+        """Nothing guards a revocation but this: raises Conflict where the watch has shown the ApiKey to be another by now.
+
+        A pass may have stood still since it decided; a status that was restored meanwhile may name this key as the current one.
+        """
+        meta = seen["metadata"]
+        newest = self._cluster.api_key(ResourceKey(meta["namespace"], meta["name"]))
+        if newest is not None and int(newest["metadata"]["resourceVersion"]) > int(meta["resourceVersion"]):
+            raise Conflict("it was changed while a key was about to be revoked")
 
     async def _unreadable(self, seen: Object, error: Rejected) -> timedelta:
         """Spec or status cannot be read: say so, touch nothing else."""
