@@ -109,7 +109,10 @@ class ApiServer:
 
 
 class FakeCluster:
-    """Implements keywright.ports.cluster.Cluster: one process's eyes and hands; methods without a port's docstring are the outside world."""
+    """Implements keywright.ports.cluster.Cluster: one process's eyes and hands.
+
+    Methods without a port's docstring are the outside world.
+    """
 
     def __init__(
         self, clock: Callable[[], datetime], faults: Faults | None = None, server: ApiServer | None = None

@@ -76,7 +76,10 @@ class SecretStore:
 
 
 class FakeSink:
-    """Implements keywright.ports.sink.Sink: one process's eyes and hands; methods without a port's docstring are the outside world."""
+    """Implements keywright.ports.sink.Sink: one process's eyes and hands.
+
+    Methods without a port's docstring are the outside world.
+    """
 
     def __init__(self, faults: Faults | None = None, store: SecretStore | None = None) -> None:
         """Over Secrets of its own, unless some are given."""
