@@ -181,12 +181,11 @@ class KubeLease:
         pause = self._duration * _RENEW
         while True:
             await self._sleep(max(0.0, min(pause, self._valid_until - self._clock())))
-            if not self._lasts(0.0):
-                return self._lose("it could not be renewed in time")
             try:
                 await self._renew()
             except _LostError as lost:
-                return self._lose(str(lost))
+                self._over = str(lost)
+                return self._over
             except (Retryable, Ambiguous, Terminal) as error:
                 left = self._valid_until - self._clock()
                 _log.warning("the lease %s could not be renewed and ends in %.1f s: %s", self.place, left, error)
@@ -202,7 +201,7 @@ class KubeLease:
             return
         try:
             async with asyncio.timeout(_RELEASE):
-                version = self._version or await self._version_if_ours()
+                version = self._version or await self._version_if_ours(_RELEASE)
                 spec = {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": self._next_stamp()}
                 await self._patch(version, spec, _RELEASE)
         except (Retryable, Ambiguous, Terminal, TimeoutError, _LostError) as error:
@@ -217,15 +216,11 @@ class KubeLease:
     def _lasts(self, seconds: float) -> bool:
         return self._clock() + seconds < self._valid_until
 
-    def _lose(self, why: str) -> str:
-        self._over = why
-        return why
-
     # Taking it.
 
     async def _try_to_take(self) -> float:
         """Take the lease where it is free; else the seconds until it may be. Raises what the apiserver's adapter raises."""
-        record = await self._read()
+        record = await self._read(self._duration * _REQUEST)
         left = self._left(record, self._clock())
         if left > 0:
             if record is not None:
@@ -265,16 +260,15 @@ class KubeLease:
 
     async def _renew(self) -> None:
         """One renewal. Raises _LostError, and what the apiserver's adapter raises where it may be tried again."""
-        version = self._version or await self._version_if_ours()
-        sent_at = self._clock()
+        version = self._version or await self._version_if_ours(self._in_time())
         # Until the answer is there nobody knows what stands.
         self._version = None
-        deadline = min(self._duration * _REQUEST, self._valid_until - sent_at)
+        deadline, sent_at = self._in_time(), self._clock()
         try:
             lease = await self._patch(version, {"renewTime": self._next_stamp()}, deadline)
         except Conflict:
             # Somebody wrote to it: an earlier renewal of ours whose answer was lost, a label, or another holder.
-            self._version = await self._version_if_ours()
+            self._version = await self._version_if_ours(self._in_time())
             raise
         except NotFound as error:
             if error.named:
@@ -282,8 +276,15 @@ class KubeLease:
             raise
         self._confirm(lease, sent_at)
 
-    async def _version_if_ours(self) -> str:
-        record = await self._read()
+    def _in_time(self) -> float:
+        """The deadline of a request that is to keep the lease. Raises _LostError where it would leave too late."""
+        left = self._valid_until - self._clock()
+        if left <= 0:
+            raise _LostError("it could not be renewed in time")
+        return min(self._duration * _REQUEST, left)
+
+    async def _version_if_ours(self, deadline: float) -> str:
+        record = await self._read(deadline)
         if record is None:
             raise _LostError("somebody deleted it")
         if record.holder != self._identity:
@@ -296,10 +297,10 @@ class KubeLease:
 
     # Requests.
 
-    async def _read(self) -> _Record | None:
+    async def _read(self, deadline: float) -> _Record | None:
         path = path_of(_PREFIX, "leases", self.place.namespace, self.place.name)
         try:
-            return _Record.of(await self._api.request("GET", path, deadline=self._duration * _REQUEST))
+            return _Record.of(await self._api.request("GET", path, deadline=deadline))
         except NotFound as error:
             if not error.named:
                 raise
@@ -322,9 +323,12 @@ class KubeLease:
         return await self._api.request("PATCH", path, body=body, content_type=MERGE_PATCH, deadline=deadline)
 
     def _next_stamp(self) -> str:
-        """A MicroTime, never the same twice: a patch that changes nothing leaves the resourceVersion, and so is not seen."""
+        """A MicroTime, always later than the one before, whatever becomes of the wall clock.
+
+        A patch that changes nothing leaves the resourceVersion: the holder would count from it, the others from the one before.
+        """
         now = self._now()
-        self._stamp = now + timedelta(microseconds=1) if now == self._stamp else now
+        self._stamp = max(now, self._stamp + timedelta(microseconds=1)) if self._stamp else now
         return self._stamp.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
     def _say(self, level: int, words: str) -> None:
