@@ -5,34 +5,47 @@ Knows every part by its constructor and nothing of how events arrive: wiring fee
 
 from __future__ import annotations
 
+import asyncio
+import math
 import secrets
+import socket
 import string
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from keywright.adapters.kube import KubeApi
+from keywright.adapters.kube_lease import KubeLease, longest_call, place_of
+from keywright.adapters.kube_login import own_namespace
 from keywright.adapters.kube_objects import KubeCluster
 from keywright.adapters.kube_secret import SecretSink
 from keywright.adapters.mistral import mistral_factory
 from keywright.keys import AttemptId
 from keywright.metrics import Metrics
+from keywright.ports.lease import Unshared
 from keywright.reconcile.engine import Engine, Settings
 
 if TYPE_CHECKING:
-    from keywright.adapters.kube import KubeApi
+    from keywright.adapters.kube_login import Login
     from keywright.ports.cluster import Object
 
-__all__ = ["GRACE", "Operator", "Options", "new_attempt_id"]
+__all__ = ["GRACE", "Operator", "Options", "lease_of", "new_attempt_id"]
 
 GRACE: Final = 25.0
 """Seconds that passes in flight have to finish after a SIGTERM: less than the pod's 30."""
 _WORKERS: Final = 50
 _ALPHABET: Final = string.ascii_lowercase + string.digits
+_SINCE_BOOT: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""A lease runs on while the machine sleeps: only the first of the two counts that, and only Linux has it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What `keywright run` was asked for. `namespaces` empty: the whole cluster. Seconds for both times."""
+    """What `keywright run` was asked for. `namespaces` empty: the whole cluster. Seconds for all times.
+
+    `leader_elect` None: where it runs in the cluster.
+    """
 
     kubeconfig: str | None = None
     context: str | None = None
@@ -41,6 +54,8 @@ class Options:
     min_interval: float = 300.0
     late_window: float = 600.0
     allow_insecure_issuers: bool = False
+    leader_elect: bool | None = None
+    lease_duration: float = 15.0
 
 
 def new_attempt_id() -> AttemptId:
@@ -48,19 +63,39 @@ def new_attempt_id() -> AttemptId:
     return AttemptId("".join(secrets.choice(_ALPHABET) for _ in range(8)))
 
 
+def lease_of(login: Login, options: Options) -> KubeLease | None:
+    """The lease that this process competes for, on a connection of its own; None: it works without asking anybody."""
+    if not (login.in_cluster if options.leader_elect is None else options.leader_elect):
+        return None
+    return KubeLease(
+        KubeApi(login),
+        place_of(options.namespaces, own_namespace() if login.in_cluster else None),
+        identity=f"{socket.gethostname()}_{new_attempt_id()}",
+        duration=options.lease_duration,
+        clock=_since_boot,
+        now=_now,
+        sleep=asyncio.sleep,
+    )
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class Operator:
-    """Everything that runs, but for the watches."""
+def _since_boot() -> float:
+    return time.clock_gettime(_SINCE_BOOT)
 
-    def __init__(self, api: KubeApi, options: Options, cluster_id: str) -> None:
-        """Wants a running event loop; makes no request."""
+
+class Operator:
+    """Everything that runs, but for the watches. Until it is started it takes in what they say, and does nothing."""
+
+    def __init__(self, api: KubeApi, options: Options, cluster_id: str, lease: KubeLease | None) -> None:
+        """Wants a running event loop; makes no request. `api` asks the same lease."""
         self.api = api
         self.options = options
         self.cluster_id = cluster_id
         self.metrics = Metrics.create()
+        self._working = False
         self.cluster_scope = not options.namespaces
         self.cluster = KubeCluster(
             api, _now, options.namespaces or None, busy=lambda: self.engine.queue.in_flight > _WORKERS // 4
@@ -69,7 +104,12 @@ class Operator:
         self.engine = Engine(
             cluster=self.cluster,
             sink=self.sink,
-            factory=mistral_factory(allow_insecure=options.allow_insecure_issuers, on_request=self._requested),
+            factory=mistral_factory(
+                allow_insecure=options.allow_insecure_issuers,
+                on_request=self._requested,
+                lease=lease or Unshared(),
+                longest_call=longest_call(options.lease_duration) if lease else math.inf,
+            ),
             settings=Settings(
                 cluster_id=cluster_id,
                 cluster_scope=self.cluster_scope,
@@ -89,11 +129,14 @@ class Operator:
 
     def start(self) -> None:
         """Look at everything that was listed, and begin to work."""
+        self._working = True
+        self.metrics.leader.set(1)
         self.engine.start(self.cluster.issuers())
 
     async def finish(self, grace: float = GRACE) -> bool:
         """Finish what is in flight, take nothing new. False where something had to be cut off."""
         clean = await self.engine.finish(grace)
+        self.metrics.leader.set(0)
         await self.cluster.drain(2.0)
         return clean
 
@@ -103,19 +146,19 @@ class Operator:
 
     def seen_api_key(self, event_type: str | None, seen: Object) -> None:
         """A watch spoke of an ApiKey."""
-        if self.cluster.seen("ApiKey", event_type, seen):
+        if self.cluster.seen("ApiKey", event_type, seen) and self._working:
             self.engine.api_key_changed(seen, deleted=event_type == "DELETED")
 
     def seen_issuer(self, kind: str, event_type: str | None, seen: Object) -> None:
         """A watch spoke of an issuer."""
         ref = kind, seen["metadata"].get("namespace"), seen["metadata"]["name"]
         before = self.cluster.issuer(*ref)
-        if self.cluster.seen(kind, event_type, seen):
+        if self.cluster.seen(kind, event_type, seen) and self._working:
             self.engine.issuer_changed(kind, seen, before, self.cluster.issuer(*ref))
 
     def seen_secret(self, event_type: str | None, seen: Object) -> None:
         """A watch spoke of a Secret of ours; its plaintext is forgotten at once."""
-        if self.sink.seen(event_type, seen):
+        if self.sink.seen(event_type, seen) and self._working:
             self.engine.target_changed(seen["metadata"]["namespace"], seen["metadata"]["name"])
 
     def _requested(self, operation: str, code: str, seconds: float) -> None:

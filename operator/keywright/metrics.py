@@ -26,6 +26,7 @@ class Metrics:
     queue_depth: Gauge
     queue_overdue_seconds: Gauge
     issuer_request_seconds: Histogram
+    leader: Gauge
 
     @classmethod
     def create(cls) -> Metrics:
@@ -69,4 +70,5 @@ class Metrics:
                 buckets=_SECONDS,
                 registry=registry,
             ),
+            leader=Gauge("keywright_leader", "1 where this process works, 0 where it stands by.", registry=registry),
         )

@@ -1,8 +1,7 @@
 """Where the apiserver is and how to log in: kubernetes.aio's own loading of kubeconfigs and in-cluster files.
 
 Owns the freshness of credentials. Must not quote what the loader raises: its messages hold whole kubeconfig entries,
-with their tokens. Neighbours: kube.py, which sends; wiring, which hands `configuration` to kopf and to the leader
-election.
+with their tokens. Neighbours: kube.py, which sends; wiring, which hands `configuration` to kopf.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from ipaddress import IPv4Network, IPv6Network
 
-__all__ = ["Login"]
+__all__ = ["Login", "own_namespace"]
 
 RELOAD_EVERY: Final = 60.0
 """Seconds between looks at token files: the kubelet rotates them hourly and keeps the old token valid for minutes."""
@@ -46,6 +45,9 @@ _SENDABLE: Final = re.compile(r"[ -~]+")
 _log = logging.getLogger(__name__)
 
 _IN_CLUSTER: Final = "KUBERNETES_SERVICE_HOST"
+
+_NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+"""Where the kubelet tells a pod its namespace, beside the token."""
 
 
 class Login:
@@ -88,6 +90,11 @@ class Login:
                 reason="KubeconfigInvalid",
             ) from None
         return cls(configuration, source, loader)
+
+    @property
+    def in_cluster(self) -> bool:
+        """Whether the pod's own account is used."""
+        return self._source is None
 
     @property
     def server(self) -> str:
@@ -175,6 +182,17 @@ class _Loaded:
             return
         if await self._loader.load_from_exec_plugin() and _SENDABLE.fullmatch(self._loader.token):
             configuration.api_key["BearerToken"] = self._loader.token
+
+
+def own_namespace(file: Path = _NAMESPACE_FILE) -> str:
+    """The namespace of the pod that this runs in. Raises Rejected(KubeconfigInvalid)."""
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise Rejected(
+            f"the pod's own namespace cannot be read from {file}: mount the service account's token",
+            reason="KubeconfigInvalid",
+        ) from error
 
 
 def _in_cluster() -> Configuration:

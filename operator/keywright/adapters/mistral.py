@@ -8,6 +8,7 @@ of the platform's OpenAPI document. Must not chain a caught exception: it may kn
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote
@@ -34,6 +35,7 @@ from keywright.api.reasons import Reason
 from keywright.errors import Rejected, Unauthorized, Unavailable
 from keywright.keys import KeyId
 from keywright.ports.issuer import IssuedKey, Issuer, IssuerFactory, ListedKey, Workspace
+from keywright.ports.lease import Unshared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from keywright.api.keyissuer import MistralIssuer as MistralSpec
     from keywright.keys import SecretValue
     from keywright.ports.issuer import KeyRequest
+    from keywright.ports.lease import Lease
 
 __all__ = ["MistralIssuer", "mistral_factory"]
 
@@ -56,6 +59,8 @@ _PAGES: Final = 1000
 
 _USER_PAGES: Final = 50
 """Pages of the users that one e-mail address finds: the filter leaves a handful, were it by substring."""
+
+_ALONE: Final = Unshared()
 
 _Shape = TypeVar("_Shape", bound=Wire)
 
@@ -273,12 +278,18 @@ class MistralIssuer(Issuer):
 
 
 def mistral_factory(
-    *, allow_insecure: bool, on_request: Callable[[str, str, float], None] | None = None
+    *,
+    allow_insecure: bool,
+    on_request: Callable[[str, str, float], None] | None = None,
+    lease: Lease = _ALONE,
+    longest_call: float = math.inf,
 ) -> IssuerFactory:
     """A factory of MistralIssuers.
 
     `allow_insecure`: plain http and loopback hosts are let through. `on_request` hears of each request sent: operation
     (create, revoke, list, workspaces, user, check), status or unreachable, untrusted, timeout, cut, closed, and seconds.
+    `lease` is asked before each request; an issuer whose requests may take more than `longest_call` seconds, for which the
+    lease is sure to last while it is renewed, is refused.
     """
 
     def make(name: str, spec: KeyIssuerSpec, admin_key: SecretValue, ca_bundle: SecretValue | None) -> Issuer:
@@ -293,6 +304,13 @@ def mistral_factory(
             if checked_at is None
             else _valid(name, "checkUrl", lambda: base_url(checked_at, allow_insecure=allow_insecure))
         )
+        deadline = parse_duration(spec.requests.timeout).total_seconds()
+        if deadline > longest_call:
+            raise Rejected(
+                f"{name}: spec.requests.timeout of {spec.requests.timeout} does not fit into the operator's lease; write at most "
+                f"{math.floor(longest_call)}s, or run keywright with a longer --lease-duration",
+                reason=Reason.ISSUER_INVALID,
+            )
         bundle = "caBundleSecretRef" if mistral.ca_bundle_secret_ref else "caBundleConfigMapRef"
         tls = _valid(name, bundle, lambda: trust(ca_bundle.reveal() if ca_bundle else None))
         return MistralIssuer(
@@ -303,11 +321,12 @@ def mistral_factory(
             models=URL(f"{str(check).rstrip('/')}/v1/models", encoded=True),
             client=HttpClient(
                 peer=name,
-                deadline=parse_duration(spec.requests.timeout).total_seconds(),
+                deadline=deadline,
                 per_second=spec.requests.per_second,
                 burst=spec.requests.burst,
                 tls=tls,
                 on_request=on_request,
+                lease=lease,
             ),
         )
 

@@ -80,7 +80,7 @@ class Issuer(Protocol):
         ...
 
     def quiet(self) -> None:
-        """Asks nothing. Raises RateLimited while the platform wants to be left alone."""
+        """Asks nothing. Raises RateLimited while the platform wants to be left alone, NotLeading while nothing may be changed."""
         ...
 
     async def close(self) -> None:
