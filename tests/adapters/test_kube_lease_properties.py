@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import looptime
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.ports.fake_lease import LOST, FakeLeases, Line
 
 from keywright.adapters.kube_lease import KubeLease, Place
 from keywright.errors import NotLeading
+
+pytestmark = pytest.mark.slow
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 PATH = "/apis/coordination.k8s.io/v1/namespaces/keywright-system/leases/keywright"
