@@ -6,11 +6,12 @@ import secrets
 import string
 import uuid
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tests.ports.faults import Faults
 
-from keywright.errors import Ambiguous, Rejected, Unauthorized
+from keywright.errors import Ambiguous, Rejected, Retryable, Unauthorized
 from keywright.keys import KeyId, ListedKey, SecretValue, Workspace
 from keywright.ports.issuer import IssuedKey, KeyRequest
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from keywright.api.keyissuer import KeyIssuerSpec
+    from keywright.ports.issuer import Pace
 
 __all__ = ["FakeIssuer", "FakePlatform"]
 
@@ -29,6 +31,7 @@ class Live:
 
     listed: ListedKey
     plaintext: str = field(repr=False)
+    made_at: datetime
 
 
 class FakePlatform:
@@ -43,6 +46,9 @@ class FakePlatform:
         self.keys: dict[KeyId, Live] = {}
         self.late: list[Live] = []
         self.dead: dict[str, datetime] = {}
+        self.buried: list[Live] = []
+        self.lag = timedelta(0)
+        """By how much listings are behind."""
         self.posts = 0
         self.reads = 0
         self.latest: date | None = None
@@ -78,16 +84,43 @@ class FakePlatform:
             last_used=None,
             workspace_id=request.workspace_id,
         )
-        return Live(listed, plaintext)
+        return Live(listed, plaintext, self.clock())
 
     def commit(self, live: Live) -> None:
         """It exists from now on."""
         self.keys[live.listed.key_id] = live
 
+    def shown(self) -> list[Live]:
+        """What listings show: behind by `lag`, as keys were then."""
+        if not self.lag:
+            return list(self.keys.values())
+        now = self.clock()
+        then = now - self.lag
+        return [
+            live
+            for live in (*self.buried, *self.keys.values())
+            if live.made_at <= then < self.dead.get(live.plaintext, now)
+        ]
+
+    def revoke(self, key_id: KeyId) -> None:
+        """It works no longer."""
+        live = self.keys.pop(key_id, None)
+        if live:
+            self.dead[live.plaintext] = self.clock()
+            self.buried.append(live)
+
     def commit_late(self) -> None:
         """What was still on its way arrives."""
         while self.late:
             self.commit(self.late.pop())
+
+
+_PAGE = 100
+
+
+def _matches(key: ListedKey, name: str | None) -> bool:
+    wanted = (name or "").lower()
+    return wanted in (key.name or "").lower() or key.masked.lower().endswith(wanted)
 
 
 class FakeIssuer:
@@ -129,18 +162,36 @@ class FakeIssuer:
         """A DELETE."""
         self._authorize()
         self._platform.faults.before("revoke")
-        live = self._platform.keys.pop(key_id, None)
-        if live:
-            self._platform.dead[live.plaintext] = self._platform.clock()
+        self._platform.revoke(key_id)
         self._platform.faults.after("revoke")
 
-    async def list_keys(self, name: str | None = None) -> Sequence[ListedKey]:
-        """All whose name contains it."""
+    async def list_keys(self, name: str | None = None, *, pace: Pace | None = None) -> Sequence[ListedKey]:
+        """All whose name contains it, or whose masked key ends with it, in pages of 100; as they are when the first is read."""
         self._authorize()
-        self._platform.faults.before("list_keys")
+        found: list[ListedKey] = []
+        read = 0
+        while read == 0 or read < len(found):
+            if pace is not None and read:
+                await pace(read, None)
+            await self._page(read, pace)
+            if read == 0:
+                found = [live.listed for live in self._platform.shown() if _matches(live.listed, name)]
+            read += _PAGE
+        return found
+
+    async def _page(self, read: int, pace: Pace | None) -> None:
+        while True:
+            failed: Retryable | None = None
+            try:
+                self._platform.faults.before("list_keys")
+            except Retryable as error:
+                if pace is None:
+                    raise
+                failed = error
+            if failed is None or pace is None:
+                break
+            await pace(read, failed)
         self._platform.reads += 1
-        found = [live.listed for live in self._platform.keys.values()]
-        return [key for key in found if name is None or name.lower() in (key.name or "").lower()]
 
     async def workspaces(self) -> Sequence[Workspace]:
         """All."""
