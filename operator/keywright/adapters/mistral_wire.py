@@ -116,7 +116,8 @@ class _Key(Wire):
     last_used: date | None = None
     workspace_id: str | None = None
     workspace_name: Annotated[str | None, _Lenient] = None
-    created_at: Annotated[datetime | None, _Lenient] = None
+    # What passes through Python on its way is no JSON any more, in which a strict model takes a text for a time.
+    created_at: Annotated[Annotated[datetime, Field(strict=False)] | None, _Lenient] = None
 
 
 class KeyPage(Wire):

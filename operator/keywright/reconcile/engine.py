@@ -119,7 +119,7 @@ class Engine:
         """Look at everything that was listed, and begin to work."""
         refs = [_ref(issuer["kind"], issuer) for issuer in issuers]
         for i, ref in enumerate(refs):
-            self.issuers.add(ref, i * min(_FIRST_APART, _FIRST_WITHIN / len(refs)))
+            self.issuers.add(ref, round(i * min(_FIRST_APART, _FIRST_WITHIN / len(refs)), 3))
         for seen in self._cluster.api_keys():
             self.queue.add(ResourceKey(seen["metadata"]["namespace"], seen["metadata"]["name"]))
         self._issuer_workers.start()

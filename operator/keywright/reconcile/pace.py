@@ -38,7 +38,8 @@ class PassPace:
     ) -> None:
         """`interval` in seconds; `expected` pages; `sleep` takes seconds; `first` is called once the first page of several is there."""
         self.pages = 1
-        self._apart = min(_APART, interval * _SPREAD / max(1, expected))
+        self._within = interval * _SPREAD
+        self._expected = expected
         self._sleep = sleep
         self._first = first
         self._failures = 0
@@ -61,4 +62,4 @@ class PassPace:
         self.pages += 1
         self._failures = 0
         if self.pages > _AT_ONCE:
-            await self._sleep(self._apart)
+            await self._sleep(min(_APART, self._within / max(self.pages, self._expected)))
