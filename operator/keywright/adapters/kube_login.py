@@ -47,6 +47,10 @@ _log = logging.getLogger(__name__)
 
 _IN_CLUSTER: Final = "KUBERNETES_SERVICE_HOST"
 
+_NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+_DEFAULT_NAMESPACE: Final = "default"
+
 
 class Login:
     """A kubernetes.aio Configuration whose token is kept fresh.
@@ -93,6 +97,11 @@ class Login:
     def server(self) -> str:
         """The apiserver's base URL."""
         return str(self.configuration.host).rstrip("/")
+
+    @property
+    def namespace(self) -> str:
+        """Where commands look unless told otherwise, as kubectl does: the context's namespace, or the pod's own; else `default`."""
+        return self._loader.namespace if self._loader else _pods_namespace()
 
     @property
     def proxy(self) -> str | None:
@@ -168,6 +177,7 @@ class _Loaded:
         self._loader = loader
         user = loader._user  # noqa: SLF001 -- kubernetes.aio.config.refresh_token, which is public, looks there too
         self.uses_exec = user is not None and "exec" in user
+        self.namespace = str(loader.current_context["context"].get("namespace") or _DEFAULT_NAMESPACE)
 
     async def rerun_exec_if_expired(self, configuration: Configuration) -> None:
         """Without an expirationTimestamp there is nothing to go by but a 401."""
@@ -175,6 +185,13 @@ class _Loaded:
             return
         if await self._loader.load_from_exec_plugin() and _SENDABLE.fullmatch(self._loader.token):
             configuration.api_key["BearerToken"] = self._loader.token
+
+
+def _pods_namespace() -> str:
+    try:
+        return _NAMESPACE_FILE.read_text(encoding="utf-8").strip() or _DEFAULT_NAMESPACE
+    except OSError:
+        return _DEFAULT_NAMESPACE
 
 
 def _in_cluster() -> Configuration:
