@@ -239,7 +239,9 @@ class Inventory:
         """Ask for each suspect by itself; what is missing still is gone."""
         suspects = book.sightings.suspects
         concerned = {
-            key_id: seen for seen in self._concerned(identity) if (key_id := _key_id(seen)) in suspects and key_id
+            key_id: seen
+            for seen in self._concerned(identity)
+            if (key_id := (seen.get("status") or {}).get("keyId", "")) in suspects
         }
         found, refused = set(), set()
         for key_id, seen in concerned.items():
@@ -253,7 +255,7 @@ class Inventory:
                 after = error.after if isinstance(error, Retryable) else None
                 book.look_at = self._monotonic() + max(_FAILED_AGAIN, after or 0.0)
                 return
-        book.sightings = book.sightings.after_look(suspects, found, refused)
+        book.sightings = book.sightings.after_look(concerned.keys(), found, refused)
         book.second_due = book.look_at = float("inf")
         for key_id, seen in concerned.items():
             if key_id in book.sightings.gone:
@@ -298,11 +300,12 @@ class Inventory:
         self._metrics.stray_keys.labels(*_labels(ref)).set(len(counted.strays))
         self._metrics.last_pass.labels(*_labels(ref)).set(self._clock().timestamp())
         ids = frozenset(stray.key.key_id for stray in counted.strays)
-        if ids - book.strays:
+        if fresh := ids - book.strays:
+            named = [*sorted(fresh), *sorted(ids - fresh)][:_NAMED]
             more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
             where = f" -n {ref[1]}" if ref[1] else ""
             text = (
-                f"Live keys with this cluster's tag that nothing written down names: {', '.join(sorted(ids)[:_NAMED])}{more}. "
+                f"Live keys with this cluster's tag that no ApiKey and no Secret names: {', '.join(named)}{more}. "
                 f"They are left; keywright sweep{where} --issuer {called(ref[0], ref[2])} shows why, and revokes them with --revoke."
             )
             self._cluster.note(EventNote(about=found, type="Warning", reason=Reason.STRAY_KEY, message=text))
@@ -337,10 +340,6 @@ def _labels(ref: Ref) -> tuple[str, str, str]:
 
 def _name_of(seen: Object) -> ResourceKey:
     return ResourceKey(seen["metadata"]["namespace"], seen["metadata"]["name"])
-
-
-def _key_id(seen: Object) -> str | None:
-    return (seen.get("status") or {}).get("keyId")
 
 
 def _issuers_named(seen: Object) -> set[str]:
