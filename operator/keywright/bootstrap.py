@@ -1,4 +1,4 @@
-"""Puts the operator together; the only reader of the clock and of randomness.
+"""Puts the operator and the commands together; the only reader of the clock and of randomness.
 
 Knows every part by its constructor and nothing of how events arrive: wiring feeds `seen_*` and calls start and stop.
 """
@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import secrets
 import socket
 import string
 import time
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -21,16 +23,33 @@ from keywright.adapters.kube_login import own_namespace
 from keywright.adapters.kube_objects import KubeCluster
 from keywright.adapters.kube_secret import SecretSink
 from keywright.adapters.mistral import mistral_factory
+from keywright.errors import Rejected, Unauthorized
 from keywright.keys import AttemptId
 from keywright.metrics import Metrics
 from keywright.ports.lease import Unshared
+from keywright.reconcile.directory import IssuerDirectory
 from keywright.reconcile.engine import Engine, Settings
+from keywright.reconcile.sweep import Sweeper, chosen
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
     from keywright.adapters.kube_login import Login
     from keywright.ports.cluster import Object
+    from keywright.reconcile.directory import Ref
 
-__all__ = ["GRACE", "Operator", "Options", "lease_of", "new_attempt_id"]
+__all__ = [
+    "GRACE",
+    "Operator",
+    "Options",
+    "Reach",
+    "Sweep",
+    "cluster_id_of",
+    "lease_of",
+    "new_attempt_id",
+    "sweeping",
+    "valid_cluster_id",
+]
 
 GRACE: Final = 25.0
 """Seconds that passes in flight have to finish after a SIGTERM: less than the pod's 30."""
@@ -38,6 +57,7 @@ _WORKERS: Final = 50
 _ALPHABET: Final = string.ascii_lowercase + string.digits
 _SINCE_BOOT: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """A lease runs on while the machine sleeps: only the first of the two counts that, and only Linux has it."""
+_CLUSTER_ID: Final = re.compile(r"[a-z0-9-]{1,8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +96,19 @@ def lease_of(login: Login, options: Options) -> KubeLease | None:
         now=_now,
         sleep=asyncio.sleep,
     )
+
+
+def valid_cluster_id(text: str) -> str:
+    """The same text. Raises Rejected(Usage) where it cannot stand in a tag."""
+    if not _CLUSTER_ID.fullmatch(text):
+        raise Rejected(f"--cluster-id {text!r} must be 1 to 8 characters of a-z, 0-9 and -", reason="Usage")
+    return text
+
+
+async def cluster_id_of(api: KubeApi) -> str:
+    """What tells a cluster's keys from others' at the issuer, unless somebody chose: the first 8 of kube-system's UID."""
+    namespace = await api.request("GET", "/api/v1/namespaces/kube-system")
+    return str(namespace["metadata"]["uid"])[:8]
 
 
 def _now() -> datetime:
@@ -163,3 +196,68 @@ class Operator:
 
     def _requested(self, operation: str, code: str, seconds: float) -> None:
         self.metrics.issuer_request_seconds.labels(operation, code).observe(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where a command looks, and as whom. `namespace` None: the kubeconfig's own; `cluster_id` None: this cluster's."""
+
+    kubeconfig: str | None = None
+    context: str | None = None
+    namespace: str | None = None
+    cluster_id: str | None = None
+    allow_insecure_issuers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A sweeper, the issuers that it is about, and whether the caller may see the ApiKeys and Secrets of all namespaces."""
+
+    sweeper: Sweeper
+    issuers: list[Ref]
+    cluster_id: str
+    namespace: str
+    whole: bool
+
+
+@asynccontextmanager
+async def sweeping(reach: Reach, issuer: str | None, told: Callable[[str], None]) -> AsyncIterator[Sweep]:
+    """What `keywright sweep` needs, with connections of its own. `issuer`: as the user names it; None: all."""
+    cluster_id = None if reach.cluster_id is None else valid_cluster_id(reach.cluster_id)
+    told("connecting")
+    async with await KubeApi.connect(reach.kubeconfig, reach.context) as api:
+        namespace = reach.namespace or api.login.namespace
+        cluster, sink, whole = KubeCluster(api, _now), SecretSink(api), True
+        told("reading ApiKeys and Secrets")
+        try:
+            await _reread(cluster, sink)
+        except Unauthorized as error:
+            if error.reason != "Forbidden" or cluster_id is None:
+                raise
+            cluster, sink, whole = KubeCluster(api, _now, [namespace]), SecretSink(api, [namespace]), False
+            await _reread(cluster, sink)
+        cluster_id = cluster_id or await cluster_id_of(api)
+        directory = IssuerDirectory(
+            cluster,
+            mistral_factory(allow_insecure=reach.allow_insecure_issuers),
+            cluster_scope=True,
+            monotonic=asyncio.get_running_loop().time,
+            troubled=lambda _: None,
+        )
+        sweeper = Sweeper(
+            cluster=cluster,
+            sink=sink,
+            directory=directory,
+            cluster_id=cluster_id,
+            reread=lambda: _reread(cluster, sink),
+            told=told,
+        )
+        try:
+            yield Sweep(sweeper, chosen(cluster.issuers(), namespace, issuer), cluster_id, namespace, whole)
+        finally:
+            await directory.close()
+
+
+async def _reread(cluster: KubeCluster, sink: SecretSink) -> None:
+    await cluster.sync()
+    await sink.sync()

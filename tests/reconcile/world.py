@@ -49,6 +49,7 @@ class Process:
     reconciler: Reconciler
     inventory: Inventory
     directory: IssuerDirectory
+    metrics: Metrics
 
 
 class World:
@@ -74,6 +75,7 @@ class World:
     def start(self) -> Process:
         """A new operator over the same world; the one before is gone or frozen."""
         clock = self.clock
+        metrics = Metrics.create()
         directory = IssuerDirectory(
             self.cluster,
             self.platform.factory,
@@ -87,7 +89,10 @@ class World:
             directory=directory,
             cluster_id=CLUSTER_ID,
             clock=clock,
+            monotonic=lambda: self.now.timestamp(),  # noqa: PLW0108 -- as above
+            sleep=self.sleep,
             wake=self.woken.add,
+            metrics=metrics,
         )
         observer = Observer(
             cluster=self.cluster,
@@ -108,9 +113,9 @@ class World:
             sleep=self.sleep,
         )
         reconciler = Reconciler(
-            cluster=self.cluster, observer=observer, executor=executor, clock=clock, metrics=Metrics.create()
+            cluster=self.cluster, observer=observer, executor=executor, clock=clock, metrics=metrics
         )
-        self.process = Process(reconciler, inventory, directory)
+        self.process = Process(reconciler, inventory, directory, metrics)
         return self.process
 
     def clock(self) -> datetime:
@@ -182,11 +187,16 @@ class World:
         except KeywrightError:
             return timedelta(seconds=5)
 
-    async def look_over(self, name: str = "mistral") -> None:
-        """One inventory pass, and those that it wakes."""
-        await self.process.inventory.refresh(("KeyIssuer", "search", name))
+    async def look_over(self, name: str = "mistral") -> timedelta | None:
+        """What of the inventory is due now, a second look included, and those that it wakes; returns when the next is."""
+        ref = ("KeyIssuer", "search", name)
+        due = await self.process.inventory.refresh(ref)
+        if due is not None and due < timedelta(minutes=1):
+            self.now += due
+            due = await self.process.inventory.refresh(ref)
         while self.woken:
             await self.settle(self.woken.pop())
+        return due
 
     async def quieten(self, key: ResourceKey = KEY, *, hours: float = 0.5) -> None:
         """The faults are over: time passes, with an inventory pass each five minutes, until all is said and done."""

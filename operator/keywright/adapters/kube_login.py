@@ -49,6 +49,8 @@ _IN_CLUSTER: Final = "KUBERNETES_SERVICE_HOST"
 _NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 """Where the kubelet tells a pod its namespace, beside the token."""
 
+_DEFAULT_NAMESPACE: Final = "default"
+
 
 class Login:
     """A kubernetes.aio Configuration whose token is kept fresh.
@@ -100,6 +102,11 @@ class Login:
     def server(self) -> str:
         """The apiserver's base URL."""
         return str(self.configuration.host).rstrip("/")
+
+    @property
+    def namespace(self) -> str:
+        """Where commands look unless told otherwise, as kubectl does: the context's namespace, or the pod's own; else `default`."""
+        return self._loader.namespace if self._loader else _pods_namespace()
 
     @property
     def proxy(self) -> str | None:
@@ -175,6 +182,7 @@ class _Loaded:
         self._loader = loader
         user = loader._user  # noqa: SLF001 -- kubernetes.aio.config.refresh_token, which is public, looks there too
         self.uses_exec = user is not None and "exec" in user
+        self.namespace = str(loader.current_context["context"].get("namespace") or _DEFAULT_NAMESPACE)
 
     async def rerun_exec_if_expired(self, configuration: Configuration) -> None:
         """Without an expirationTimestamp there is nothing to go by but a 401."""
@@ -193,6 +201,13 @@ def own_namespace(file: Path = _NAMESPACE_FILE) -> str:
             f"the pod's own namespace cannot be read from {file}: mount the service account's token",
             reason="KubeconfigInvalid",
         ) from error
+
+
+def _pods_namespace() -> str:
+    try:
+        return _NAMESPACE_FILE.read_text(encoding="utf-8").strip() or _DEFAULT_NAMESPACE
+    except OSError:
+        return _DEFAULT_NAMESPACE
 
 
 def _in_cluster() -> Configuration:

@@ -32,7 +32,7 @@ from keywright.adapters.mistral_wire import (
 )
 from keywright.api.durations import parse_duration
 from keywright.api.reasons import Reason
-from keywright.errors import Rejected, Unauthorized, Unavailable
+from keywright.errors import Rejected, Retryable, Unauthorized, Unavailable
 from keywright.keys import KeyId
 from keywright.ports.issuer import IssuedKey, Issuer, IssuerFactory, ListedKey, Workspace
 from keywright.ports.lease import Unshared
@@ -40,10 +40,11 @@ from keywright.ports.lease import Unshared
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from keywright.adapters.mistral_wire import NextPage
     from keywright.api.keyissuer import KeyIssuerSpec
     from keywright.api.keyissuer import MistralIssuer as MistralSpec
     from keywright.keys import SecretValue
-    from keywright.ports.issuer import KeyRequest
+    from keywright.ports.issuer import KeyRequest, Pace
     from keywright.ports.lease import Lease
 
 __all__ = ["MistralIssuer", "mistral_factory"]
@@ -136,16 +137,18 @@ class MistralIssuer(Issuer):
         if error is not None:
             raise error
 
-    async def list_keys(self, name: str | None = None) -> Sequence[ListedKey]:
+    async def list_keys(self, name: str | None = None, *, pace: Pace | None = None) -> Sequence[ListedKey]:
         """As the port says; GET /api-keys, read by mistral_wire.every_key."""
         search = {} if name is None else {"name": name}
         reading = every_key()
         shifting = False
         try:
-            offset = next(reading)
+            wanted = next(reading)
             while True:
-                page = await self._read("list", "/api-keys", KeyPage, limit=str(PAGE), offset=str(offset), **search)
-                offset = reading.send(page.listed())
+                if pace is not None and not wanted.at_once:
+                    await pace(wanted.read, None)
+                page = await self._page(wanted, search, pace)
+                wanted = reading.send(page.listed())
         except StopIteration as done:
             keys: list[ListedKey] = done.value
         except PagesShiftError:
@@ -153,6 +156,18 @@ class MistralIssuer(Issuer):
         if shifting:
             raise Unavailable(f"{self._name}: its keys change faster than they can be listed; it is tried again")
         return keys
+
+    async def _page(self, wanted: NextPage, search: Mapping[str, str], pace: Pace | None) -> KeyPage:
+        while True:
+            try:
+                return await self._read(
+                    "list", "/api-keys", KeyPage, limit=str(PAGE), offset=str(wanted.offset), **search
+                )
+            except Retryable as error:
+                if pace is None:
+                    raise
+                failed = error
+            await pace(wanted.read, failed)
 
     async def workspaces(self) -> Sequence[Workspace]:
         """As the port says; GET /workspaces, read again where its total does not add up."""

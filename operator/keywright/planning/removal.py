@@ -207,16 +207,22 @@ def _clean(s: Situation) -> Decision | None:
 
 
 def _farewell(s: Situation) -> tuple[Note, ...]:
-    if not s.status.key_id or not _retained(s):
-        return ()
-    place = s.status.target.name if s.status.target else ""
-    return (
+    """What stays alive is named a last time."""
+    notes = [
         Note(
-            "Normal",
-            Reason.RETAINED,
-            f"Key {s.status.key_id} stays alive in Secret {place}, as deletionPolicy: Retain says.",
-        ),
-    )
+            "Warning",
+            Reason.STRAY_KEY,
+            f"Key {', '.join(closed.in_use)} of an interrupted attempt stays alive at "
+            f"{called(closed.issuer.kind, closed.issuer.name)}, since somebody uses it; keywright sweep shows it.",
+        )
+        for closed in s.status.closed_attempts
+        if closed.in_use
+    ]
+    if s.status.key_id and _retained(s):
+        place = s.status.target.name if s.status.target else ""
+        text = f"Key {s.status.key_id} stays alive in Secret {place}, as deletionPolicy: Retain says."
+        notes.append(Note("Normal", Reason.RETAINED, text))
+    return tuple(notes)
 
 
 def _waiting(s: Situation, reason: Reason, message: str, until: datetime, *, stalled: bool) -> Decision:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from keywright.api.keyissuer import KeyIssuerSpec
     from keywright.keys import ListedKey, ResourceKey, SecretValue, Workspace
     from keywright.ports.cluster import Cluster, Object
-    from keywright.ports.issuer import Issuer, IssuerFactory
+    from keywright.ports.issuer import Issuer, IssuerFactory, Pace
 
 __all__ = ["IssuerDirectory", "ref_of", "refusal_of"]
 
@@ -168,12 +168,12 @@ class IssuerDirectory:
         return entry
 
     async def listing(
-        self, identity: KeyIssuerIdentity, namespace: str | None, name: str
+        self, identity: KeyIssuerIdentity, namespace: str | None, name: str, *, pace: Pace | None = None
     ) -> tuple[ListedKey, ...] | Refusal:
         """Live keys whose name contains `name`, listed now."""
         try:
             client = await self.client(identity, namespace)
-            return tuple(await client.list_keys(name))
+            return tuple(await client.list_keys(name, pace=pace))
         except (Terminal, Retryable, Ambiguous) as error:
             self.failed(identity, namespace, error)
             return refusal_of(error)

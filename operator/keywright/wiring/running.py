@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import os
-import re
 import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +15,7 @@ import kopf
 from keywright import __version__
 from keywright.adapters.kube import KubeApi
 from keywright.adapters.kube_login import Login
-from keywright.bootstrap import Operator, lease_of
+from keywright.bootstrap import Operator, cluster_id_of, lease_of, valid_cluster_id
 from keywright.errors import Ambiguous, Rejected, Retryable, Terminal, Unauthorized
 from keywright.ports.lease import Unshared
 from keywright.wiring.election import Election
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Addresses", "run"]
 
 _log = logging.getLogger(__name__)
-_CLUSTER_ID: Final = re.compile(r"[a-z0-9-]{1,8}")
 _SYNC_AGAIN: Final = 5.0
 _LISTS_FRESH: Final = 2.0
 """Seconds for which lists are fresh enough to begin on; who has stood by for longer lists again, as watches may lag."""
@@ -165,13 +163,9 @@ def _quiet_about_watches(loop: asyncio.AbstractEventLoop, context: dict[str, Any
 
 
 async def _cluster_id(api: KubeApi, options: Options, stop: asyncio.Event) -> str | None:
-    """What tells this cluster's keys from others' at the issuer: the first 8 of kube-system's UID, or what the user says."""
+    """What the user says, or the cluster's own; None where it was told to stop meanwhile."""
     if options.cluster_id is not None:
-        if not _CLUSTER_ID.fullmatch(options.cluster_id):
-            raise Rejected(
-                f"--cluster-id {options.cluster_id!r} must be 1 to 8 characters of a-z, 0-9 and -", reason="Usage"
-            )
-        return options.cluster_id
+        return valid_cluster_id(options.cluster_id)
     if options.namespaces:
         raise Rejected(
             "--namespace needs --cluster-id: up to 8 characters of a-z, 0-9 and - that tell this cluster's keys from others'",
@@ -179,11 +173,9 @@ async def _cluster_id(api: KubeApi, options: Options, stop: asyncio.Event) -> st
         )
     while not stop.is_set():
         try:
-            namespace = await api.request("GET", "/api/v1/namespaces/kube-system")
+            return await cluster_id_of(api)
         except (Retryable, Ambiguous, Terminal) as error:
             await _pause(stop, error)
-        else:
-            return str(namespace["metadata"]["uid"])[:8]
     return None
 
 
