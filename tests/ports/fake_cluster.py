@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from tests.ports.faults import Faults
 
 from keywright.api.base import GROUP, VERSION
+from keywright.api.reading import issuer_wanted, issuers_recorded
 from keywright.errors import Conflict
 from keywright.keys import ResourceKey, SecretValue
-from keywright.ports.cluster import FINALIZER, EventNote, Object
+from keywright.ports.cluster import EventNote, Object, finalizer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -35,6 +36,7 @@ class FakeCluster:
         self.version = 1000
         self.values: dict[tuple[str, str, str], dict[str, str]] = {}
         self.labels: dict[str, dict[str, str]] = {}
+        self.ending: set[str] = set()
         self.events: list[EventNote] = []
         self.writes: list[str] = []
         self.collect: Callable[[str], None] = lambda _uid: None
@@ -72,6 +74,13 @@ class FakeCluster:
         """Of one namespace."""
         return sum(1 for key in self.users_of(identity, issuer_namespace) if key.namespace == namespace)
 
+    def dependents(self, kind: str, namespace: str | None, name: str) -> Iterable[Object]:
+        """Of a KeyIssuer's own namespace, or of all."""
+        for obj in self.api_keys():
+            named = {issuer_wanted(obj), *issuers_recorded(obj)}
+            if (kind, name) in named and namespace in (None, obj["metadata"]["namespace"]):
+                yield obj
+
     def issuer(self, kind: str, namespace: str | None, name: str) -> Object | None:
         """As last seen."""
         return copy.deepcopy(self._seen.get((kind, ResourceKey(namespace or "", name))))
@@ -93,21 +102,21 @@ class FakeCluster:
 
     async def add_finalizer(self, seen: Object) -> Object:
         """Guarded."""
-        finalizers = list(seen["metadata"].get("finalizers") or [])
-        if FINALIZER in finalizers:
+        finalizers, ours = list(seen["metadata"].get("finalizers") or []), finalizer_of(seen)
+        if ours in finalizers:
             return seen
-        return self._write(
-            seen, "add_finalizer", lambda obj: obj["metadata"].update(finalizers=[*finalizers, FINALIZER])
-        )
+        what = f"add_finalizer of {seen['kind']}"
+        return self._write(seen, what, lambda obj: obj["metadata"].update(finalizers=[*finalizers, ours]))
 
     async def remove_finalizer(self, seen: Object) -> None:
         """Guarded; gone counts as done."""
-        left = [name for name in seen["metadata"].get("finalizers") or [] if name != FINALIZER]
+        left = [name for name in seen["metadata"].get("finalizers") or [] if name != finalizer_of(seen)]
         at = (seen["kind"], _key(seen))
         if at not in self.stored or self.stored[at]["metadata"]["uid"] != seen["metadata"]["uid"]:
             self._look(at)
             return
-        self._write(seen, "remove_finalizer", lambda obj: obj["metadata"].update(finalizers=left))
+        what = f"remove_finalizer of {seen['kind']}"
+        self._write(seen, what, lambda obj: obj["metadata"].update(finalizers=left))
 
     async def read_value(
         self, kind: Literal["Secret", "ConfigMap"], namespace: str, ref: SecretKeyRef | ConfigMapKeyRef
@@ -121,6 +130,11 @@ class FakeCluster:
         """Of a namespace."""
         self.faults.before("namespace_labels")
         return self.labels.get(namespace, {})
+
+    async def is_ending(self, namespace: str) -> bool:
+        """As somebody said."""
+        self.faults.before("is_ending")
+        return namespace in self.ending
 
     def note(self, event: EventNote) -> None:
         """Kept; the same words once."""
@@ -176,10 +190,12 @@ class FakeCluster:
         return copy.deepcopy(obj)
 
     def delete(self, kind: str, key: ResourceKey) -> None:
-        """Somebody deletes an object: at once, or once its finalizers are gone."""
+        """Somebody deletes an object: at once, or once its finalizers are gone; asked for twice, it is being deleted as before."""
         obj = copy.deepcopy(self.stored[kind, key])
-        obj["metadata"]["deletionTimestamp"] = self._clock().strftime("%Y-%m-%dT%H:%M:%SZ")
-        self._store((kind, key), obj)
+        if "deletionTimestamp" not in obj["metadata"]:
+            obj["metadata"]["deletionTimestamp"] = self._clock().strftime("%Y-%m-%dT%H:%M:%SZ")
+            obj["metadata"]["generation"] += 1
+            self._store((kind, key), obj)
         self.catch_up(unless_lagging=True)
 
     def catch_up(self, *, unless_lagging: bool = False) -> None:

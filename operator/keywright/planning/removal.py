@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from keywright.api.apikey import KeyIssuerIdentity
     from keywright.planning.situation import Situation
 
-__all__ = ["deletion", "overlaps_over"]
+__all__ = ["deletion", "irrevocable", "overlaps_over"]
 
 
 def overlaps_over(s: Situation) -> Decision | None:
@@ -92,14 +92,7 @@ def deletion(s: Situation) -> Decision:
     if isinstance(s.observed.listing, Refusal):
         # What is recorded by its id dies all the same; the rest waits, unless a person lets go of it.
         return _revoke(s) or _unlisted(s, s.observed.listing)
-    return (
-        open_attempt(s)
-        or late_keys(s)
-        or _revoke(s)
-        or _wait_for_late_keys(s)
-        or _clean(s)
-        or Decision(ReleaseFinalizer(), Reason.DELETING, "All keys are revoked.", _farewell(s))
-    )
+    return open_attempt(s) or late_keys(s) or _revoke(s) or _wait_for_late_keys(s) or _clean(s) or _farewell(s)
 
 
 def _revoke(s: Situation) -> Decision | None:
@@ -117,6 +110,9 @@ def _revoke(s: Situation) -> Decision | None:
         return None
     if s.observed.subject.abandon:
         return _abandoned(s)
+    gone = next((refusal for refusal in failed.values() if refusal.reason is Reason.ISSUER_CREDENTIALS_GONE), None)
+    if gone:
+        return _irrevocable(s, f"Key {', '.join(irrevocable(s))} cannot be revoked", gone)
     refusal = next(iter(failed.values()))
     message = f"Key {', '.join(sorted(failed))} cannot be revoked yet: {refusal.message}"
     if refusal.stalled:
@@ -124,22 +120,48 @@ def _revoke(s: Situation) -> Decision | None:
     return _waiting(s, Reason.REVOCATION_FAILED, message, s.now + RECHECK, stalled=refusal.stalled)
 
 
+def irrevocable(s: Situation) -> tuple[str, ...]:
+    """What is to end and cannot, since its issuer's credentials are gone: keys by id, interrupted attempts by the tag of their keys."""
+    refused = s.observed.failed_revocations.items()
+    keys = sorted(key_id for key_id, refusal in refused if refusal.reason is Reason.ISSUER_CREDENTIALS_GONE)
+    listing = s.observed.listing
+    unlisted = isinstance(listing, Refusal) and listing.reason is Reason.ISSUER_CREDENTIALS_GONE
+    return (*keys, *(_tags(s) if unlisted else ()))
+
+
+def _irrevocable(s: Situation, what: str, refusal: Refusal) -> Decision:
+    """Until a person acts: the issuer is gone, or its admin key, and this process never had it or was started since."""
+    message = (
+        f"{what}: {refusal.message}. A namespace that is being deleted takes nothing new: there, revoke the key at the platform, "
+        'then annotate the ApiKey with keywright.dev/abandon: "true".'
+    )
+    return _waiting(s, Reason.ISSUER_CREDENTIALS_GONE, message, s.now + RECHECK, stalled=True)
+
+
 def _unlisted(s: Situation, refusal: Refusal) -> Decision:
     """Keys of interrupted attempts cannot be looked for: the issuer cannot be asked, or the target not be fenced."""
     if s.observed.subject.abandon:
         return _abandoned(s)
+    if refusal.reason is Reason.ISSUER_CREDENTIALS_GONE:
+        return _irrevocable(
+            s, f"Keys of interrupted attempts, {', '.join(irrevocable(s))}, cannot be looked for", refusal
+        )
     message = f"Keys of interrupted attempts cannot be looked for yet: {refusal.message}"
     return _waiting(s, refusal.reason, message, look_again(s, refusal), stalled=refusal.stalled)
 
 
 def _abandoned(s: Situation) -> Decision:
     """Let go by a person: what may be left is named, keys by id and interrupted attempts by their tag."""
-    left = sorted(s.observed.failed_revocations)
-    attempts = [a.id for a in s.status.closed_attempts] + ([s.status.attempt.id] if s.status.attempt else [])
-    tags = [f"any tagged {Tag.of(s.observed.cluster_id, s.observed.subject.uid, attempt)}" for attempt in attempts]
+    left = [*sorted(s.observed.failed_revocations), *_tags(s)]
     where = " and ".join(sorted({called(issuer.kind, issuer.name) for issuer in _issuers(s)}))
-    text = f"Released by keywright.dev/abandon; these keys may still live at {where}: {', '.join([*left, *tags])}."
+    text = f"Released by keywright.dev/abandon; these keys may still live at {where}: {', '.join(left)}."
     return Decision(ReleaseFinalizer(), Reason.ABANDONED, text, (Note("Warning", Reason.ABANDONED, text),))
+
+
+def _tags(s: Situation) -> list[str]:
+    """How the keys of interrupted attempts are known, if they made any."""
+    attempts = [a.id for a in s.status.closed_attempts] + ([s.status.attempt.id] if s.status.attempt else [])
+    return [f"any tagged {Tag.of(s.observed.cluster_id, s.observed.subject.uid, attempt)}" for attempt in attempts]
 
 
 def _issuers(s: Situation) -> list[KeyIssuerIdentity]:
@@ -194,21 +216,28 @@ def _clean(s: Situation) -> Decision | None:
     )
 
 
-def _farewell(s: Situation) -> tuple[Note, ...]:
-    if s.bound or not s.status.key_id:
-        return ()
-    place = s.status.target.name if s.status.target else ""
-    return (
-        Note(
-            "Normal",
-            Reason.RETAINED,
-            f"Key {s.status.key_id} stays alive in Secret {place}, as deletionPolicy: Retain says.",
-        ),
-    )
+def _farewell(s: Situation) -> Decision:
+    """Let it go. Under Retain its key lives on: that is said, and louder where the Secret does not, since then nobody holds the key."""
+    status, place = s.status, s.home
+    if s.bound or not status.key_id:
+        return Decision(ReleaseFinalizer(), Reason.DELETING, "All keys are revoked.")
+    if s.observed.namespace_ending is None:
+        return Decision(Look(Fact.NAMESPACE), Reason.DELETING, "Looking whether the Secret can stay.")
+    text = f"Key {status.key_id} stays alive in Secret {place}, as deletionPolicy: Retain says."
+    record = s.record_at(place)
+    if s.observed.namespace_ending or record is None or record.key_id != status.key_id:
+        made_by = called(status.issuer.kind, status.issuer.name) if status.issuer else "the platform"
+        lost = "goes with its namespace" if s.observed.namespace_ending else "does not hold it any more"
+        text = (
+            f"Key {status.key_id} stays alive at {made_by}, as deletionPolicy: Retain says, and Secret {place} {lost}: "
+            "revoke it at the platform unless somebody has a copy."
+        )
+        return Decision(ReleaseFinalizer(), Reason.RETAINED, text, (Note("Warning", Reason.RETAINED, text),))
+    return Decision(ReleaseFinalizer(), Reason.RETAINED, text, (Note("Normal", Reason.RETAINED, text),))
 
 
 def _waiting(s: Situation, reason: Reason, message: str, until: datetime, *, stalled: bool) -> Decision:
-    sayings = [outcome.Saying("Ready", "False", Reason.DELETING, message)]
+    sayings = [outcome.Saying("Ready", "False", reason if stalled else Reason.DELETING, message)]
     sayings.append(outcome.Saying("Stalled" if stalled else "Reconciling", "True", reason, message))
     at = until if reason is Reason.WAITING_FOR_LATE_KEYS else None
     status = outcome.reported(s, sayings, NextStep(action="Release", at=at, reason=message))
