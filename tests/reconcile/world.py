@@ -50,6 +50,7 @@ class Process:
     reconciler: Reconciler
     inventory: Inventory
     directory: IssuerDirectory
+    metrics: Metrics
 
 
 class World:
@@ -108,10 +109,11 @@ class World:
             clock=clock,
             sleep=self.sleep,
         )
+        metrics = Metrics.create()
         reconciler = Reconciler(
-            cluster=self.cluster, observer=observer, executor=executor, clock=clock, metrics=Metrics.create()
+            cluster=self.cluster, observer=observer, executor=executor, clock=clock, metrics=metrics
         )
-        self.process = Process(reconciler, inventory, directory)
+        self.process = Process(reconciler, inventory, directory, metrics)
         return self.process
 
     def clock(self) -> datetime:
