@@ -104,6 +104,20 @@ async def test_an_issuer_is_let_go_with_its_last_api_key():
     assert is_there(world)
 
 
+async def test_an_api_key_without_a_key_holds_an_issuer_that_is_held():
+    """It may be about to ask for one: only who names the issuer nowhere lets it go."""
+    world = await a_settled_world()
+    waiting = ResourceKey("search", "waiting")
+    world.create(waiting, workspace="nowhere", target={"secret": {"name": "waiting"}})
+    await world.settle(waiting)
+    world.delete()
+    await world.settle()
+    assert is_held(world)
+    world.delete(waiting)
+    await world.settle(waiting)
+    assert not is_held(world)
+
+
 async def test_older_keys_hold_the_issuer_that_made_them():
     """U10: another issuer is wanted; the old one goes when the overlap is over and its key is revoked, not before."""
     world = await a_settled_world()

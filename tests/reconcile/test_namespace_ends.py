@@ -174,6 +174,22 @@ async def test_what_is_kept_in_memory_makes_no_key():
     assert world.live() == world.named()
 
 
+async def test_an_issuer_on_its_way_out_is_looked_over_by_what_is_in_memory():
+    """Late keys are found until the end, and its status says that it can be used for that."""
+    world = await a_used_world()
+    world.delete_issuer()
+    del world.cluster.values[ADMIN]
+    world.now += timedelta(minutes=5)
+    reads = world.platform.reads
+    await world.look_over()
+    assert world.platform.reads == reads + 1
+    [ready] = world.cluster.stored[MISTRAL]["status"]["conditions"]
+    assert (ready["status"], ready["reason"]) == ("True", "AdminKeyWorks")
+    await started_again(world)
+    [ready] = world.cluster.stored[MISTRAL]["status"]["conditions"]
+    assert (ready["status"], ready["reason"]) == ("False", "IssuerCredentialsGone")
+
+
 async def test_an_older_key_that_cannot_be_revoked_is_counted_while_its_api_key_lives():
     """Its overlap is over, the Secret is gone and the operator was started anew: the key in use goes on."""
     world = await a_used_world(rotation={"overlap": "1h"})

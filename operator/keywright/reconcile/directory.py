@@ -180,12 +180,14 @@ class IssuerDirectory:
                 ending = ending or is_deleting(found)
                 if not known:
                     _require_maker(ref, found, identity)
-                return await self._client(self._entry(ref, found), ref, namespace, ending=ending)
+                return await self._client(self._entry(ref, found), ref, namespace)
         except Missing as error:
             if not ending:
                 raise
+            # A namespace on its way out may lose the Secret before anything else: what was read from it still ends keys.
             entry = self._entries.get(ref)
-            kept = entry.client if entry and entry.uid == identity.uid else self._departed.get(identity.uid)
+            same = entry is not None and (known or entry.uid == identity.uid)
+            kept = entry.client if entry is not None and same else self._departed.get(identity.uid)
             if kept is not None:
                 return kept
             raise Rejected(str(error), reason=Reason.ISSUER_CREDENTIALS_GONE) from None
@@ -290,19 +292,13 @@ class IssuerDirectory:
             entry.edited(generation, _spec_of(ref, found))
         return entry
 
-    async def _client(self, entry: _Entry, ref: Ref, namespace: str | None, *, ending: bool = False) -> Issuer:
+    async def _client(self, entry: _Entry, ref: Ref, namespace: str | None) -> Issuer:
         now = self._monotonic()
         if entry.client is not None and now - entry.credentials_at < _CREDENTIALS_FRESH:
             return entry.client
-        try:
-            if entry.failure is not None and now - entry.failed_at < _FAILURE_FRESH:
-                raise entry.failure.with_traceback(None)
-            return await self._renewed(entry, ref, namespace or "")
-        except Missing:
-            # A namespace on its way out may lose the Secret before anything else: what was read from it still ends keys.
-            if entry.client is None or not ending:
-                raise
-            return entry.client
+        if entry.failure is not None and now - entry.failed_at < _FAILURE_FRESH:
+            raise entry.failure.with_traceback(None)
+        return await self._renewed(entry, ref, namespace or "")
 
     async def _renewed(self, entry: _Entry, ref: Ref, namespace: str) -> Issuer:
         """The client with the admin key as it is in its Secret now; only where something differs it is another one than before."""

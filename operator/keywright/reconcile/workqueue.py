@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["QueueClosed", "WorkQueue"]
 
 K = TypeVar("K", bound="Hashable")
+
+_RESOLUTION: Final = 1e-6
+"""Seconds: a name that is due within so little is due. Nobody can wait for the rounding error of a sum of times."""
 
 
 class QueueClosed(Exception):
@@ -67,7 +70,7 @@ class WorkQueue(Generic[K]):
             now = asyncio.get_running_loop().time()
             while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
                 heapq.heappop(self._heap)  # superseded by an earlier time
-            if self._heap and self._heap[0][0] <= now:
+            if self._heap and self._heap[0][0] <= now + _RESOLUTION:
                 _, _, key = heapq.heappop(self._heap)
                 del self._due[key]
                 self._in_flight.add(key)
