@@ -50,7 +50,7 @@ async def a_used_world(**spec: object) -> World:
 
 def namespace_ends(world: World) -> None:
     """Asked for: from now on nothing new can be made in it."""
-    world.cluster.ending.add("search")
+    world.cluster.server.ending.add("search")
     world.sink.refusal = "403 Forbidden: the namespace is being deleted"
 
 
