@@ -221,7 +221,10 @@ def _may_be_revoked(key_id: str, spec: ApiKeySpec, status: ApiKeyStatus, seen: O
     recorded = {p.key_id for p in status.previous} | {k.key_id for k in s.listed if s.attempt_of(k) in watched}
     recorded |= {seen.failure.key_id} if seen.failure and seen.failure.key_id and watched else set()
     if seen.subject.deleting:
-        recorded |= {status.key_id} if s.bound and status.key_id else set()
+        standing = s.record_at(s.home)
+        lost = s.home in seen.fresh and (standing is None or standing.key_id != status.key_id)
+        ends = s.bound or seen.namespace_ending or (lost and seen.namespace_ending is not None) or s.home is None
+        recorded |= {status.key_id} if ends and status.key_id else set()
     else:
         assert key_id != status.key_id
         # Read just before: unknown is not good enough. Which Secret counts depends on what the key is.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.ports.faults import Crash
 from tests.reconcile.test_holding import MISTRAL, REF, is_held, is_there
-from tests.reconcile.world import World
+from tests.reconcile.world import SECRET, World
 
 from keywright.errors import Ambiguous
 from keywright.keys import ResourceKey
@@ -276,22 +276,26 @@ async def test_a_late_key_is_revoked_by_what_is_in_memory():
     assert not world.cluster.stored
 
 
-async def test_a_retained_key_of_a_namespace_that_goes_is_left_as_asked_and_never_silently(
+@pytest.mark.parametrize("secret_first", [False, True])
+async def test_a_retained_key_dies_with_the_namespace_that_its_secret_goes_with(
+    secret_first: bool,  # noqa: FBT001 -- a case of the table
     caplog: pytest.LogCaptureFixture,
 ):
-    """Retain is kept: whoever moves a namespace may have a copy. That it lives on stands in the log, where no namespace takes it along."""
+    """Retain keeps a key in its Secret, and no Secret stays: the end is the same in whatever order things are deleted. The log says it."""
+    caplog.set_level(logging.INFO)
     world = await a_used_world(deletionPolicy="Retain")
     key_id = world.status().key_id
     namespace_ends(world)
-    world.sink.refusal = None  # what stands there can still be changed, and is unbound
+    if secret_first:
+        world.excused = True
+        world.sink.remove(SECRET)
     for part in PARTS.values():
         part(world)
     await world.settle()
-    assert world.live() == {key_id}
+    world.nothing_left()
     assert not world.cluster.stored
-    [line] = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert f"Key {key_id} stays alive at keyissuer/mistral" in line
-    assert "Secret mistral-key goes with its namespace" in line
+    assert f"Revoking key {key_id}: its ApiKey is deleted; deletionPolicy: Retain has nothing to keep" in caplog.text
+    assert "Secret mistral-key goes with its namespace" in caplog.text
 
 
 async def test_an_issuer_made_again_by_force_does_not_cost_the_old_keys():

@@ -86,26 +86,55 @@ def _past_the_end(s: Situation) -> bool:
 
 
 def deletion(s: Situation) -> Decision:
-    """Revoke, clean, release; with Retain the current key and the target stay."""
+    """Revoke, clean, release; with Retain the current key and the target stay, where the target can."""
     if not s.observed.subject.finalizer:
         return Decision(Wait(None), Reason.DELETING, "Nothing of keywright holds this ApiKey any more.")
     if isinstance(s.observed.listing, Refusal):
         # What is recorded by its id dies all the same; the rest waits, unless a person lets go of it.
-        return _revoke(s) or _unlisted(s, s.observed.listing)
-    return open_attempt(s) or late_keys(s) or _revoke(s) or _wait_for_late_keys(s) or _clean(s) or _farewell(s)
+        return _look_at_what_stays(s) or _revoke(s) or _unlisted(s, s.observed.listing)
+    return (
+        open_attempt(s)
+        or late_keys(s)
+        or _look_at_what_stays(s)
+        or _revoke(s)
+        or _wait_for_late_keys(s)
+        or _clean(s)
+        or _farewell(s)
+    )
+
+
+def _look_at_what_stays(s: Situation) -> Decision | None:
+    """Under Retain: whether the key stands in its target, and whether that stays."""
+    if s.bound or s.status.key_id is None or s.home is None:
+        return None
+    if s.observed.namespace_ending is None:
+        return Decision(Look(Fact.NAMESPACE), Reason.DELETING, "Looking whether the target can stay.")
+    if s.home not in s.observed.fresh:
+        return Decision(Look(Fact.TARGET, target=s.home), Reason.DELETING, "Reading the target.")
+    return None
+
+
+def _retained(s: Situation) -> bool:
+    """Whether the current key stays alive: one that no target holds any more, or will, is nobody's, and would be left behind."""
+    record = s.record_at(s.home)
+    stands = record is not None and record.key_id == s.status.key_id
+    return not s.bound and stands and not s.observed.namespace_ending
 
 
 def _revoke(s: Situation) -> Decision | None:
     keys: list[tuple[KeyId, KeyIssuerIdentity]] = [(KeyId(p.key_id), p.issuer) for p in s.status.previous]
-    if s.status.key_id and s.status.issuer and s.bound:
+    if s.status.key_id and s.status.issuer and not _retained(s):
         keys.append((KeyId(s.status.key_id), s.status.issuer))
     failed = s.observed.failed_revocations
     for key_id, issuer in keys:
         if key_id not in s.observed.revoked and key_id not in failed:
-            text = f"Revoked key {key_id}: its ApiKey is deleted."
-            return Decision(
-                RevokeKey(key_id, issuer), Reason.DELETING, "A key is revoked.", (Note("Normal", Reason.REVOKED, text),)
-            )
+            why = "its ApiKey is deleted"
+            if key_id == s.status.key_id and not s.bound:
+                why += f"; deletionPolicy: Retain has nothing to keep, since Secret {s.home} {_lost(s)}"
+            text = f"Revoked key {key_id}: {why}."
+            note = Note("Normal", Reason.REVOKED, text)
+            # A namespace on its way out takes no event: the log has it too.
+            return Decision(RevokeKey(key_id, issuer), Reason.DELETING, f"Revoking key {key_id}: {why}.", (note,))
     if not failed:
         return None
     if s.observed.subject.abandon:
@@ -190,7 +219,7 @@ def _wait_for_late_keys(s: Situation) -> Decision | None:
 
 def _clean(s: Situation) -> Decision | None:
     """Every place that may hold something of this ApiKey goes under Revoke; under Retain the current key's stays, unbound."""
-    kept = s.home if s.status.key_id and not s.bound else None
+    kept = s.home if s.status.key_id and not s.bound and not s.observed.namespace_ending else None
     names = [p.target for p in s.status.previous] + [s.status.target.name if s.status.target else None]
     if names != [None] or s.status.closed_attempts or isinstance(s.target, Present):
         names.append(s.place)
@@ -202,8 +231,6 @@ def _clean(s: Situation) -> Decision | None:
             return Decision(CleanTarget(name, None), Reason.TARGET_CLEANED, f"Secret {name} is removed.")
     if kept is None:
         return None
-    if kept not in s.observed.fresh:
-        return Decision(Look(Fact.TARGET, target=kept), Reason.DELETING, "Reading the target.")
     if s.record_at(kept) is None or s.laid_out_at(kept):
         return None
     if isinstance(s.observed.rehearsal, Refusal):
@@ -217,23 +244,14 @@ def _clean(s: Situation) -> Decision | None:
 
 
 def _farewell(s: Situation) -> Decision:
-    """Let it go. Under Retain its key lives on: that is said, and louder where the Secret does not, since then nobody holds the key."""
-    status, place = s.status, s.home
-    if s.bound or not status.key_id:
+    if not s.status.key_id or not _retained(s):
         return Decision(ReleaseFinalizer(), Reason.DELETING, "All keys are revoked.")
-    if s.observed.namespace_ending is None:
-        return Decision(Look(Fact.NAMESPACE), Reason.DELETING, "Looking whether the Secret can stay.")
-    text = f"Key {status.key_id} stays alive in Secret {place}, as deletionPolicy: Retain says."
-    record = s.record_at(place)
-    if s.observed.namespace_ending or record is None or record.key_id != status.key_id:
-        made_by = called(status.issuer.kind, status.issuer.name) if status.issuer else "the platform"
-        lost = "goes with its namespace" if s.observed.namespace_ending else "does not hold it any more"
-        text = (
-            f"Key {status.key_id} stays alive at {made_by}, as deletionPolicy: Retain says, and Secret {place} {lost}: "
-            "revoke it at the platform unless somebody has a copy."
-        )
-        return Decision(ReleaseFinalizer(), Reason.RETAINED, text, (Note("Warning", Reason.RETAINED, text),))
+    text = f"Key {s.status.key_id} stays alive in Secret {s.home}, as deletionPolicy: Retain says."
     return Decision(ReleaseFinalizer(), Reason.RETAINED, text, (Note("Normal", Reason.RETAINED, text),))
+
+
+def _lost(s: Situation) -> str:
+    return "goes with its namespace" if s.observed.namespace_ending else "does not hold it any more"
 
 
 def _waiting(s: Situation, reason: Reason, message: str, until: datetime, *, stalled: bool) -> Decision:
