@@ -193,6 +193,27 @@ async def test_an_issuer_that_is_being_deleted_makes_no_key_and_ends_what_it_mad
     assert not is_there(world)
 
 
+async def test_an_issuer_deleted_by_mistake_is_made_again_at_no_cost():
+    """As docs/architecture.md says: its finalizer off, created under its name. No key is issued anew, and the next rotation works."""
+    world = await a_settled_world()
+    world.delete_issuer()
+    await world.look_over()
+    world.delete_issuer(by_force=True)
+    world.create_issuer("mistral")
+    await world.look_over()
+    await world.settle()
+    assert world.platform.posts == 1
+    assert world.says()[0] == "True"
+    assert is_held(world), "at once: there are keys of that name"
+    world.now += timedelta(minutes=10)
+    world.annotate(rotate="now")
+    await world.settle()
+    world.now += 3 * DAY
+    await world.settle()
+    assert world.platform.posts == 2
+    world.one_key()
+
+
 async def test_a_post_is_not_sent_to_an_issuer_that_was_deleted_after_the_intent():
     """In the moment between: the attempt ends without a request, and leaves nothing to look for."""
     world = World()

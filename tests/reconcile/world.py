@@ -144,9 +144,9 @@ class World:
     def delete_issuer(self, name: str = "mistral", *, by_force: bool = False) -> None:
         """Kubectl delete; by force, somebody takes its finalizers off as well."""
         at = ("KeyIssuer", ResourceKey("search", name))
-        if by_force:
-            self.cluster.edit(*at, lambda obj: obj["metadata"].update(finalizers=[]))
         self.cluster.delete(*at)
+        if by_force and at in self.cluster.stored:
+            self.cluster.edit(*at, lambda obj: obj["metadata"].update(finalizers=[]))
 
     def create(self, key: ResourceKey = KEY, annotations: dict[str, str] | None = None, **spec: Any) -> Object:
         """An ApiKey, for 90 days unless told otherwise; None takes a field away."""
