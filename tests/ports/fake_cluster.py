@@ -32,6 +32,9 @@ At = tuple[str, ResourceKey]
 class ApiServer:
     """What stands, and what people do to it. Objects are never changed in place: whoever holds one may keep it."""
 
+    guarded = True
+    """Whether a write that names an older version is a Conflict."""
+
     def __init__(self, clock: Callable[[], datetime], new_uid: Callable[[], str] = lambda: str(uuid.uuid4())) -> None:
         """`clock` stamps creations and deletions; `new_uid` gives another at each call."""
         self._clock = clock
@@ -42,8 +45,6 @@ class ApiServer:
         self.labels: dict[str, dict[str, str]] = {}
         self.ending: set[str] = set()
         """Namespaces that are being deleted."""
-        self.guarded = True
-        """Whether a write that names an older version is a Conflict."""
         self.collect: Callable[[str], None] = lambda _uid: None
         self.watchers: list[Callable[[str, Object], None]] = []
         """Each hears of every change: ADDED, MODIFIED or DELETED, and the object."""
@@ -111,7 +112,10 @@ class ApiServer:
 
 
 class FakeCluster:
-    """Implements keywright.ports.cluster.Cluster: one process's eyes and hands; methods without a port's docstring are the outside world."""
+    """Implements keywright.ports.cluster.Cluster: one process's eyes and hands.
+
+    Methods without a port's docstring are the outside world.
+    """
 
     def __init__(
         self, clock: Callable[[], datetime], faults: Faults | None = None, server: ApiServer | None = None

@@ -53,6 +53,7 @@ class FakePlatform:
         self.keys: dict[KeyId, Live] = {}
         self.late: list[Live] = []
         self.dead: dict[str, datetime] = {}
+        self.ended: list[Live] = []
         self.posts = 0
         self.reads = 0
         self.lag = timedelta(0)
@@ -108,15 +109,14 @@ class FakePlatform:
         if live:
             self._past.append((self.clock(), key_id, live))
             self.dead[live.plaintext] = self.clock()
+            self.ended.append(live)
 
     def listed(self) -> list[ListedKey]:
         """All live keys, as they were a while ago where listings lag."""
         keys: dict[KeyId, Live | None] = dict(self.keys)
         if self.lag:
             since = self.clock() - self.lag
-            for at, key_id, before in reversed(self._past):
-                if at > since:
-                    keys[key_id] = before
+            keys |= {key_id: before for at, key_id, before in reversed(self._past) if at > since}
         return [live.listed for live in keys.values() if live]
 
     def commit_late(self) -> None:

@@ -38,13 +38,14 @@ class Stored:
 class SecretStore:
     """What stands, and what people do to it."""
 
+    guarded = True
+    """Whether a write that names an older version is a Conflict."""
+
     def __init__(self, new_uid: Callable[[], str] = lambda: str(uuid.uuid4())) -> None:
         """`new_uid` gives another at each call."""
         self.new_uid = new_uid
         self.stored: dict[ResourceKey, Stored] = {}
         self.version = 0
-        self.guarded = True
-        """Whether a write that names an older version is a Conflict."""
         self.refusal: str | None = None
         self.watchers: list[Callable[[ResourceKey, Stored | None, int], None]] = []
         """Each hears of every change: the name, what stands there now, and the version of the change."""
@@ -75,7 +76,10 @@ class SecretStore:
 
 
 class FakeSink:
-    """Implements keywright.ports.sink.Sink: one process's eyes and hands; methods without a port's docstring are the outside world."""
+    """Implements keywright.ports.sink.Sink: one process's eyes and hands.
+
+    Methods without a port's docstring are the outside world.
+    """
 
     def __init__(self, faults: Faults | None = None, store: SecretStore | None = None) -> None:
         """Over Secrets of its own, unless some are given."""

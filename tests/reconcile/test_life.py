@@ -564,8 +564,8 @@ async def test_each_attempt_of_a_pass_has_an_id_of_its_own():
     observer = world.process.reconciler._observer
     seen = world.cluster.api_key(KEY)
     assert seen
-    _, _, first = observer.begin(seen)
-    _, _, second = observer.again(seen, first)
+    spec, _, first = observer.begin(seen)
+    _, _, second = observer.again(seen, first, spec)
     assert first.next_attempt != second.next_attempt
 
 

@@ -106,9 +106,14 @@ class Observer:
         observed = replace(observed, rewritten=self._rewritten.get(subject.uid))
         return spec, status, self._with_key(observed, status)
 
-    def again(self, seen: Object, observed: Observed) -> tuple[ApiKeySpec, ApiKeyStatus, Observed]:
-        """After a write of our own: the object anew, other facts as they were; each attempt gets an id of its own."""
-        spec, status = read_spec(seen), read_status(seen)
+    def again(self, seen: Object, observed: Observed, spec: ApiKeySpec) -> tuple[ApiKeySpec, ApiKeyStatus, Observed]:
+        """After a write of our own: the object anew, other facts as they were; each attempt gets an id of its own.
+
+        `spec`: as it was read last, which stands while the generation does.
+        """
+        if seen["metadata"].get("generation", 0) != observed.subject.generation:
+            spec = read_spec(seen)
+        status = read_status(seen)
         observed = replace(observed, subject=subject_of(seen), next_attempt=self._new_attempt_id())
         return spec, status, self._with_key(observed, status)
 

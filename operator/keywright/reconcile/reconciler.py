@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from keywright.api.base import Condition
 from keywright.api.reasons import Reason
 from keywright.errors import Ambiguous, Conflict, Rejected
+from keywright.keys import ResourceKey
 from keywright.planning.plan import plan
 from keywright.planning.removal import irrevocable
 from keywright.planning.situation import Situation
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from keywright.keys import ResourceKey
     from keywright.metrics import Metrics
     from keywright.planning.steps import Decision
     from keywright.ports.cluster import Cluster, Object
@@ -105,6 +105,8 @@ class Reconciler:
                 self._count_irrevocable(situation)
                 self._tell(seen, decision)
                 return max(_SOONEST, step.until - self._clock()) if step.until else None
+            if isinstance(step, RevokeKey):
+                self._up_to_date(seen)
             taken = await self._executor.take(step, situation, seen)
             if taken.done:
                 self._count(decision)
@@ -113,10 +115,22 @@ class Reconciler:
             if taken.gone:
                 self._irrevocable.pop(observed.subject.key, None)
                 return None
-            seen = taken.seen
-            spec, status, observed = self._observer.again(seen, taken.observed)
+            observed = taken.observed
+            if taken.seen is not seen:
+                seen = taken.seen
+                spec, status, observed = self._observer.again(seen, observed, spec)
         _log.error("no rest after %d steps", _MOST_STEPS, extra={"apikey": str(observed.subject.key)})
         return _RESTLESS
+
+    def _up_to_date(self, seen: Object) -> None:
+        """Nothing guards a revocation but this: raises Conflict where the watch has shown the ApiKey to be another by now.
+
+        A pass may have stood still since it decided; a status that was restored meanwhile may name this key as the current one.
+        """
+        meta = seen["metadata"]
+        newest = self._cluster.api_key(ResourceKey(meta["namespace"], meta["name"]))
+        if newest is not None and int(newest["metadata"]["resourceVersion"]) > int(meta["resourceVersion"]):
+            raise Conflict("it was changed while a key was about to be revoked")
 
     async def _unreadable(self, seen: Object, error: Rejected) -> timedelta:
         """Spec or status cannot be read: say so, touch nothing else."""

@@ -1,0 +1,379 @@
+"""The invariants of design/protocol.md, asked at every step of a history and once it is quiet.
+
+Knows what people did only as far as it excuses keywright: a Secret that somebody spoiled may hold a dead key until it is mended;
+a key whose only record somebody destroyed may live on, and is to be reported.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final
+
+from tests.simulation.people import KEY
+from tests.simulation.process import CLUSTER_ID, MIN_INTERVAL
+
+from keywright.api.apikey_status import ApiKeyStatus
+from keywright.keys import KeyRecord, ResourceKey, Tag
+
+if TYPE_CHECKING:
+    from tests.ports.fake_issuer import FakePlatform
+    from tests.ports.fake_sink import Stored
+    from tests.simulation.process import Process
+    from tests.simulation.world import Site, World
+
+    from keywright.keys import KeyId
+    from keywright.ports.cluster import Object
+
+__all__ = ["Invariants"]
+
+_UNGUARDED: Final = ("Triggered", "Compromised", "SpecChanged")
+"""Reasons that the storm guard lets pass, each in its own measure."""
+_SPEC_CHANGES: Final = 3
+_A_STEP: Final = 2.0
+"""Seconds from a read to the effect that it decides, where nothing stands still."""
+
+
+class _Recorded:
+    """What one site's ApiKeys have ever named: keys by id, attempts by theirs."""
+
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+        self.attempts: set[str] = set()
+
+    def add(self, status: dict) -> None:
+        """All of one status."""
+        keys, attempts = named_in(status)
+        self.keys |= keys
+        self.attempts |= attempts
+
+
+def named_in(status: dict) -> tuple[set[str], set[str]]:
+    """Keys and attempts that a status names."""
+    keys = {p["keyId"] for p in status.get("previous") or ()} | ({status["keyId"]} if "keyId" in status else set())
+    attempts = {a["id"] for a in [status.get("attempt"), *(status.get("closedAttempts") or ())] if a}
+    return keys, attempts
+
+
+class Invariants:
+    """Of one world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._recorded: dict[str, _Recorded] = {}
+        self._excused: set[tuple[str, ResourceKey]] = set()
+        self._touched: dict[tuple[str, ResourceKey], float] = {}
+        self._ended_by: dict[str | None, str] = {}
+        """By plaintext: which site revoked it, or people."""
+        self._delivered: set[str] = set()
+        self._problem: str | None = None
+        self._settled: dict[str, list[tuple[float, str]]] = defaultdict(list)
+        """By uid: when a key was settled, and why."""
+        self.foreign: dict[tuple[str, ResourceKey], Stored] = {}
+        """Secrets of others, which nobody of us may touch."""
+        self._others_keys: list[tuple[FakePlatform, KeyId]] = []
+        self._orphans: set[str] = set()
+        """Keys and attempts whose record people destroyed."""
+        self.clock_jumped = False
+        self.triggered_at = float("-inf")
+
+    def watch(self, site: Site, clone_of: Site | None = None) -> None:
+        """From now on; a clone knows what its snapshot knows."""
+        recorded = self._recorded[site.name] = _Recorded()
+        if clone_of is not None:
+            for obj in clone_of.server.stored.values():
+                recorded.add(obj.get("status") or {})
+            self._orphans |= recorded.attempts
+            for at in [at for at in self._touched if at[0] == clone_of.name]:
+                self._touched[site.name, at[1]] = self._touched[at]
+            self._excused |= {(site.name, key) for at, key in self._excused if at == clone_of.name}
+            for at, settled in list(self._settled.items()):
+                self._settled[f"{site.name}/{at.partition('/')[2]}"] = [*settled]
+        site.server.watchers.append(lambda _event, obj: self._stored(site, obj))
+
+    def keep_off(self, platform: FakePlatform) -> None:
+        """Keys of others: without a tag, and with another cluster's."""
+        from keywright.ports.issuer import KeyRequest  # noqa: PLC0415 - one use
+
+        workspace, user = platform.workspaces[0].id, platform.users["dev@example.com"]
+        for name in ("by hand", f"theirs {Tag.of('0ther000', 'abcdefgh', 'a0000001')}"):
+            live = platform.make(KeyRequest(name, workspace, user, None))
+            platform.commit(live)
+            self._others_keys.append((platform, live.listed.key_id))
+
+    # What people did.
+
+    def forgets(self, site: Site, obj: Object, after: dict) -> None:
+        """Somebody replaces a status by another: what only the first one named is an orphan now."""
+        keys, attempts = named_in(obj.get("status") or {})
+        kept_keys, kept_attempts = named_in(after)
+        self._orphans |= (keys - kept_keys) | (attempts - kept_attempts)
+        self._touched[site.name, KEY] = self._world.time()
+        # What is restored may be named by an attempt that has been closed and forgotten since.
+        self._recorded[site.name].add(after)
+        self.clock_jumped = True
+
+    def people_revoked(self) -> None:
+        """In the platform's console."""
+        for platform in self._world.platforms.values():
+            self._ended_by |= {live.plaintext: "people" for live in platform.ended}
+            platform.ended.clear()
+
+    def jumps(self, site: Site) -> None:
+        """Times that were waited for may be over at once: also the one for keys that are still on their way."""
+        self.clock_jumped = True
+        self._orphans |= self._recorded[site.name].attempts
+
+    def loses(self, site: Site, secret: ResourceKey) -> None:
+        """Somebody takes a Secret away or changes it: what it holds then is theirs, and a key that was retained in it nobody's."""
+        self._touched[site.name, secret] = self._world.time()
+        there = site.secrets.stored.get(secret)
+        record = KeyRecord.from_strings(there.record) if there else None
+        if record:
+            owner = site.server.stored.get(("ApiKey", record.owner))
+            if (
+                owner is None
+                or "deletionTimestamp" in owner["metadata"]
+                or owner["metadata"]["uid"] != record.owner_uid
+            ):
+                self._orphans |= {record.key_id, record.attempt}
+
+    # At every step.
+
+    def happened(self, process: Process, call: str) -> None:
+        """A call had its effect."""
+        site = process.site
+        if call == "revoke":
+            for platform in self._world.platforms.values():
+                self._rightly_revoked(site, platform)
+        elif call == "deliver":
+            self._displaced(site)
+
+    def broken(self) -> str | None:
+        """What does not hold now."""
+        if self._problem:
+            return self._problem
+        broken = self._broken()
+        self._excused &= {(site.name, key) for site, key, _, _ in broken}
+        for site, key, why, dead in broken:
+            if (site.name, key) in self._excused:
+                continue
+            if not self._theirs(site, key, dead):
+                return f"I2: {key} of cluster {site.name}: {why}"
+            self._excused.add((site.name, key))
+        return None
+
+    def _theirs(self, site: Site, key: ResourceKey, dead: str | None) -> bool:
+        """Whether it is for others that a Secret does not work: revoked by them, or touched by them lately.
+
+        Lately: since the last read that a step, which may have stood still since, was decided by.
+        """
+        if self._ended_by.get(dead, site.name) != site.name:
+            return True
+        place = site.server.stored["ApiKey", key]["status"]["target"]["name"]
+        return self._lately(site, ResourceKey(key.namespace, place))
+
+    def _lately(self, site: Site, place: ResourceKey) -> bool:
+        touched = self._touched.get((site.name, place))
+        now = self._world.time()
+        return touched is not None and (now - touched < _A_STEP or touched < self._world.stalled_until + _A_STEP)
+
+    def _broken(self) -> list[tuple[Site, ResourceKey, str, str | None]]:
+        """Where a Secret does not work: why, and the dead plaintext in it."""
+        found = []
+        for site in self._world.sites:
+            for (kind, key), obj in site.server.stored.items():
+                if kind != "ApiKey" or "deletionTimestamp" in obj["metadata"]:
+                    continue
+                status = obj.get("status") or {}
+                if "keyId" not in status or "target" not in status:
+                    continue
+                there = site.secrets.stored.get(ResourceKey(key.namespace, status["target"]["name"]))
+                if there is None or there.owner is None:
+                    found.append((site, key, "its Secret is gone", None))
+                elif not self._accepted(there.plaintext):
+                    dead = f"its Secret holds a dead key ({there.record.get('key-id')})"
+                    found.append((site, key, dead, there.plaintext))
+        return found
+
+    def _accepted(self, plaintext: str | None) -> bool:
+        return any(platform.accepts(plaintext) for platform in self._world.platforms.values())
+
+    def _rightly_revoked(self, site: Site, platform: FakePlatform) -> None:
+        """Revoked is only what was recorded."""
+        for live in platform.ended:
+            tag = Tag.parse(live.listed.name)
+            recorded = self._recorded[site.name]
+            if tag is None or tag.cluster != CLUSTER_ID:
+                self._problem = f"I6: the key of somebody else was revoked: {live.listed.name}"
+            elif live.listed.key_id not in recorded.keys and tag.attempt not in recorded.attempts:
+                self._problem = f"revoked without a record: {live.listed.name} by cluster {site.name}"
+            self._ended_by[live.plaintext] = site.name
+            self._too_early(site, live.listed.key_id)
+        platform.ended.clear()
+
+    def _too_early(self, site: Site, key_id: str) -> None:
+        """A current key does not end; an older one while its successor stands in the target: else nobody could move over."""
+        for (kind, key), obj in site.server.stored.items():
+            status = obj.get("status") or {}
+            if kind != "ApiKey" or "deletionTimestamp" in obj["metadata"]:
+                continue
+            if status.get("keyId") == key_id and not self._lately(site, key):
+                self._problem = f"the current key {key_id} of {key} was revoked"
+            if key_id not in {p["keyId"] for p in status.get("previous") or ()}:
+                continue
+            place = ResourceKey(key.namespace, status["target"]["name"])
+            there = site.secrets.stored.get(place)
+            holds = (
+                there is not None
+                and there.owner is not None
+                and (there.record.get("key-id") == status["keyId"] or self._accepted(there.plaintext))
+            )
+            if not holds and not self._lately(site, place):
+                self._problem = f"the older key {key_id} of {key} was revoked while {place} held no newer one"
+
+    def _displaced(self, site: Site) -> None:
+        """A delivery went over a key that an ApiKey of that name had left: it lives on, and an event names it."""
+        for secret, there in site.secrets.stored.items():
+            record = KeyRecord.from_strings(there.record)
+            before = self._last_records.get((site.name, secret))
+            if record and before and before.owner_uid != record.owner_uid:
+                self._orphans |= {before.key_id, before.attempt}
+            if record:
+                self._last_records[site.name, secret] = record
+
+    @property
+    def _last_records(self) -> dict[tuple[str, ResourceKey], KeyRecord]:
+        return self.__dict__.setdefault("_records", {})
+
+    def _stored(self, site: Site, obj: Object) -> None:
+        """A new version of an object: its status records, and may settle."""
+        status = obj.get("status") or {}
+        if obj["kind"] != "ApiKey":
+            return
+        self._recorded[site.name].add(status)
+        if "keyId" in status:
+            self._delivered.add(status["keyId"])
+        recent = status.get("recentIssuances") or []
+        history = self._settled[f"{site.name}/{obj['metadata']['uid']}"]
+        if recent and (not history or recent[-1]["at"] != history[-1][1].partition(" ")[0]):
+            self._storm(obj, history, recent[-1])
+            history.append((self._world.time(), f"{recent[-1]['at']} {recent[-1]['reason']}"))
+
+    def _storm(self, obj: Object, history: list[tuple[float, str]], latest: dict) -> None:
+        """The storm guard's promise."""
+        now = self._world.time()
+        lately = [reason.partition(" ")[2] for at, reason in history if now - at < MIN_INTERVAL - 1]
+        reason = latest["reason"]
+        if self.clock_jumped or now - self.triggered_at < MIN_INTERVAL:
+            return
+        if (reason not in _UNGUARDED and lately) or (
+            reason == "SpecChanged" and lately.count("SpecChanged") >= _SPEC_CHANGES
+        ):
+            self._problem = f"storm: {reason} settled within the interval after {lately} for {obj['metadata']['name']}"
+
+    # Once it is quiet.
+
+    def unfinished(self) -> str | None:
+        """What is still to come: None once all is at rest."""
+        for site in self._world.sites:
+            for (kind, key), obj in site.server.stored.items():
+                if kind != "ApiKey":
+                    continue
+                status = ApiKeyStatus.model_validate(obj.get("status") or {})
+                if "deletionTimestamp" in obj["metadata"]:
+                    return f"{key} of {site.name} is still being deleted: {status.conditions}"
+                ready, stalled = status.condition("Ready"), status.condition("Stalled")
+                if status.attempt is not None:
+                    return f"{key} of {site.name} has an open attempt"
+                if ready is None or (ready.status != "True" and stalled is None):
+                    return f"{key} of {site.name} is not Ready: {ready.message if ready else status}"
+                soon = [p for p in status.previous if p.revoke_at.timestamp() < site.clock().timestamp() + 3600]
+                if soon and _is_ready(obj):
+                    return f"{key} of {site.name} has older keys that end soon"
+                if status.observed_generation != obj["metadata"]["generation"]:
+                    return f"{key} of {site.name} has not been looked at"
+        return self._strays() or self._unworking()
+
+    def _unworking(self) -> str | None:
+        """I2, where an ApiKey calls itself Ready; but where all keys of a cluster are gone at once, nothing is re-issued."""
+        broken = [b for b in self._broken() if _is_ready(b[0].server.stored["ApiKey", b[1]])]
+        for site, key, why, _ in broken:
+            if len(self._held(site)) == 1 or self._held(site) - {other for at, other, _, _ in broken if at is site}:
+                return f"I2: {key}: {why}"
+        return None
+
+    def _held(self, site: Site) -> set[ResourceKey]:
+        return {
+            key
+            for (kind, key), obj in site.server.stored.items()
+            if kind == "ApiKey" and "keyId" in (obj.get("status") or {})
+        }
+
+    def _strays(self) -> str | None:
+        """I1: what lives is named."""
+        named: set[str] = set()
+        for site in self._world.sites:
+            for (kind, _), obj in site.server.stored.items():
+                if kind == "ApiKey":
+                    named |= named_in(obj.get("status") or {})[0]
+            named |= {there.record["key-id"] for there in site.secrets.stored.values() if "key-id" in there.record}
+        for platform in self._world.platforms.values():
+            for live in platform.keys.values():
+                tag = Tag.parse(live.listed.name)
+                if tag is None or tag.cluster != CLUSTER_ID or live.listed.key_id in named:
+                    continue
+                if not {live.listed.key_id, tag.attempt} & self._orphans:
+                    return f"I1: nobody names the live key {live.listed.key_id} ({live.listed.name})"
+        return None
+
+    def broken_at_rest(self) -> str | None:
+        """What must hold in the end, and is not waited for."""
+        for site in self._world.sites:
+            if problem := self._unfit(site):
+                return problem
+        for (name, secret), there in self.foreign.items():
+            site = next(s for s in self._world.sites if s.name == name)
+            if site.secrets.stored.get(secret) != there:
+                return f"I6: the foreign Secret {secret} was changed"
+        for platform, key_id in self._others_keys:
+            if key_id not in platform.keys:
+                return f"I6: the key {key_id} of somebody else is gone"
+        return self._told() or self._too_many()
+
+    def _unfit(self, site: Site) -> str | None:
+        obj = site.server.stored.get(("ApiKey", KEY))
+        if obj is None:
+            return None
+        status = ApiKeyStatus.model_validate(obj.get("status") or {})
+        ready, stalled = status.condition("Ready"), status.condition("Stalled")
+        if (ready is None or ready.status != "True") and (stalled is None or len(stalled.message) < 20):
+            return f"I4: {KEY} is neither Ready nor Stalled with a message"
+        if ready and ready.status == "True" and status.target:
+            there = site.secrets.stored.get(ResourceKey(KEY.namespace, status.target.name))
+            if there is None or there.record.get("key-id") != status.key_id:
+                return f"I2: {KEY} is Ready, and its Secret holds another key than its status names"
+        return None
+
+    def _told(self) -> str | None:
+        """I3: no plaintext but in Secrets."""
+        plaintexts = {live.plaintext for p in self._world.platforms.values() for live in p.keys.values()}
+        for site in self._world.sites:
+            said = json.dumps([*site.server.stored.values()], default=str)
+            said += repr([p.cluster.events for p in site.processes.values()])
+            if any(plaintext in said for plaintext in plaintexts):
+                return "I3: a plaintext was given away"
+        return None
+
+    def _too_many(self) -> str | None:
+        """I5: no more POSTs than reasons and faults. Two operators that know nothing of each other are each other's fault."""
+        if self._world.history.operators == "two":
+            return None
+        posts = sum(p.posts for p in self._world.platforms.values())
+        reasons = len(self._delivered) + self._world.costs + len(self._world.history.acts)
+        return f"I5: {posts} POSTs for {reasons} reasons and faults" if posts > reasons else None
+
+
+def _is_ready(obj: Object) -> bool:
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
