@@ -202,7 +202,7 @@ class FakeCluster:
         finalizers, ours = list(seen["metadata"].get("finalizers") or []), finalizer_of(seen)
         if ours in finalizers:
             return seen
-        what = f"add_finalizer of {seen['kind']}"
+        what = "add_finalizer" if seen["kind"] == "ApiKey" else "hold"
         return await self._write(seen, what, metadata={"finalizers": [*finalizers, ours]})
 
     async def remove_finalizer(self, seen: Object) -> None:
@@ -212,7 +212,8 @@ class FakeCluster:
         if at not in self.stored or self.stored[at]["metadata"]["uid"] != seen["metadata"]["uid"]:
             self._look(at)
             return
-        await self._write(seen, f"remove_finalizer of {seen['kind']}", metadata={"finalizers": left})
+        what = "remove_finalizer" if seen["kind"] == "ApiKey" else "let go"
+        await self._write(seen, what, metadata={"finalizers": left})
 
     async def read_value(
         self, kind: Literal["Secret", "ConfigMap"], namespace: str, ref: SecretKeyRef | ConfigMapKeyRef

@@ -166,7 +166,7 @@ async def test_keys_of_an_older_version_get_their_issuers_held_at_the_start(worl
     world.engine.holds.add(("KeyIssuer", "search", "mistral"))
     await asyncio.sleep(SOON)
     assert world.is_held()
-    assert world.cluster.writes[passes:] == ["add_finalizer of KeyIssuer"]
+    assert world.cluster.writes[passes:] == ["hold"]
 
 
 async def test_a_hanging_platform_does_not_keep_an_issuer_that_nobody_uses():

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 MISTRAL = ("KeyIssuer", ResourceKey("search", "mistral"))
 REF = ("KeyIssuer", "search", "mistral")
 EU = ResourceKey("search", "eu")
-HOLDING = "add_finalizer of KeyIssuer"
-LETTING_GO = "remove_finalizer of KeyIssuer"
+HOLDING = "hold"
 
 
 def is_held(world: World, name: str = "mistral") -> bool:

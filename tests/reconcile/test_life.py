@@ -32,7 +32,7 @@ async def test_an_issuance_costs_four_writes_and_one_event():
     """Finalizer, intent, Secret, settle; one POST. The issuer is held by one more, once for all its keys."""
     world = await a_settled_world()
     writes = [*world.cluster.writes, *world.sink.writes]
-    assert "add_finalizer of KeyIssuer" in writes
+    assert "hold" in writes
     assert len(writes) == 4 + 1
     assert [event.reason for event in world.cluster.events] == ["Issued"]
     assert world.platform.posts == 1

@@ -165,7 +165,7 @@ class Engine:
             return await self._reconciler.reconcile(key)
         finally:
             after = self._names(key)
-            for ref in before - after:
+            for ref in sorted(before - after, key=str):
                 self.holds.add(ref)
             self._named[key] = after
             if not after:
