@@ -22,6 +22,7 @@ class Metrics:
     issued: Counter
     adopted: Counter
     revoked: Counter
+    irrevocable: Gauge
     attempts_closed: Counter
     reconcile_seconds: Histogram
     reconcile_errors: Counter
@@ -45,6 +46,11 @@ class Metrics:
                 "keywright_keys_adopted_total", "Delivered keys taken over without issuing.", registry=registry
             ),
             revoked=Counter("keywright_keys_revoked_total", "Keys revoked.", registry=registry),
+            irrevocable=Gauge(
+                "keywright_irrevocable_keys",
+                "Keys that are to end and cannot be revoked or looked for: the credentials of their issuer are gone.",
+                registry=registry,
+            ),
             attempts_closed=Counter(
                 "keywright_attempts_closed_total",
                 "Attempts that ended without a delivery, by reason.",

@@ -127,6 +127,7 @@ def facts(**changes: Any) -> IssuerFacts:
         user_id="22222222-2222-4222-8222-222222222222",
         namespace_labels=None,
         keys_in_namespace=1,
+        held=True,
     )
     return replace(usable, **changes)
 

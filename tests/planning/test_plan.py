@@ -39,6 +39,7 @@ from keywright.planning.steps import (
     AddFinalizer,
     CleanTarget,
     FenceTarget,
+    HoldIssuer,
     IssueAndDeliver,
     Look,
     ReleaseFinalizer,
@@ -51,7 +52,7 @@ from keywright.planning.steps import (
 
 @dataclass(frozen=True)
 class Row:
-    """One situation and what is decided; `of` are attributes of the step, `says` a part of Ready's message."""
+    """One situation and what is decided; `of` are attributes of the step, `says` a part of Ready's message, or of the decision's."""
 
     step: type
     reason: Reason
@@ -74,6 +75,9 @@ ELSEWHERE = an_api_key(target={"secret": {"name": "elsewhere"}})
 OTHER_KEY = ResourceKey("search", "older")
 OTHER_UID = "ffffffff-0000-4000-8000-000000000000"
 REFUSED = Refusal(Reason.ADMIN_KEY_REFUSED, "the platform refused the admin key (401); put a valid one")
+ISSUER_GOES = Refusal(
+    Reason.ISSUER_DELETING, "keyissuer/mistral is being deleted; write another issuer into spec.issuerRef"
+)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
@@ -102,6 +106,14 @@ FIRST = {
     ),
     "all is well and the finalizer is not on: it goes on before anything is written down": Row(
         AddFinalizer, Reason.NOT_ISSUED, seen=all_known(subject=a_subject(finalizer=False))
+    ),
+    "all is well and the issuer is not held: it is, before anything is written down": Row(
+        HoldIssuer, Reason.NOT_ISSUED, seen=all_known(issuer=facts(held=False)), of={"issuer": ISSUER}
+    ),
+    "the ApiKey is bound before the issuer: an issuer is held by nobody who may be gone": Row(
+        AddFinalizer,
+        Reason.NOT_ISSUED,
+        seen=all_known(issuer=facts(held=False), subject=a_subject(finalizer=False)),
     ),
     "all is well: the attempt is written down before the request": Row(
         WriteStatus, Reason.NOT_ISSUED, seen=all_known(), of={"purpose": "intent"}
@@ -147,6 +159,28 @@ REFUSALS = {
         spec=an_api_key(target={"vault": {"storeRef": {"name": "v"}, "path": "p"}}),
         says="write spec.target.secret",
         types=("Ready", "Stalled"),
+    ),
+    "an issuer that is being deleted makes no key": Row(
+        WriteStatus,
+        Reason.ISSUER_DELETING,
+        seen=observed(issuer=ISSUER_GOES),
+        says="write another issuer into spec.issuerRef",
+        types=("Ready", "Stalled"),
+    ),
+    "nor does it replace one, which goes on working": Row(
+        WriteStatus,
+        Reason.ISSUER_DELETING,
+        status=settled(),
+        seen=all_known(THERE, issuer=ISSUER_GOES, subject=a_subject(rotate="now")),
+        says="The key still works. Its renewal fails: keyissuer/mistral is being deleted",
+        types=("Ready", "Stalled"),
+    ),
+    "it revokes what is over all the same": Row(
+        RevokeKey,
+        Reason.REVOKED,
+        status=settled(previous=[a_previous_key(ends=-MINUTE)]),
+        seen=all_known(THERE, issuer=ISSUER_GOES),
+        of={"key_id": "key-0"},
     ),
     "a date in the past is refused": Row(
         WriteStatus, Reason.EXPIRY_IN_PAST, spec=an_api_key(expiry={"date": "2020-01-31"}), says="2020-01-31 is over"
@@ -819,6 +853,12 @@ ADOPTION = {
     "it lives and fits: taken over without a request": Row(
         WriteStatus, Reason.ADOPTED, seen=all_known(LEFT_BEHIND, **FOUND), of={"purpose": "settle"}
     ),
+    "it is not taken over before the issuer is held": Row(
+        HoldIssuer,
+        Reason.ADOPTED,
+        seen=all_known(LEFT_BEHIND, issuer=facts(held=False), **FOUND),
+        of={"issuer": ISSUER},
+    ),
     "it is dead: a key is issued": Row(
         WriteStatus,
         Reason.NOT_ISSUED,
@@ -924,6 +964,8 @@ OVERLAPS = {
 CLOSED = {"closed_attempts": [a_closed_attempt()]}
 ALL_REVOKED = {"revoked": frozenset({"key-1", "key-0"})}
 RETAIN = an_api_key(deletionPolicy="Retain")
+RETAINING = {"fresh": frozenset({"mistral-key"}), "namespace_ending": False}
+GONE = Refusal(Reason.ISSUER_CREDENTIALS_GONE, "keyissuer/mistral has no admin key; create it")
 
 DELETION = {
     "nothing of ours holds it: it is left": Row(
@@ -1020,38 +1062,91 @@ DELETION = {
         ),
         of={"purpose": "settle"},
     ),
+    "Retain: first it is found out whether the Secret can stay": Row(
+        Look, Reason.DELETING, spec=RETAIN, status=settled(), seen=deleting(), of={"fact": Fact.NAMESPACE}
+    ),
+    "Retain: also where the issuer cannot be asked": Row(
+        Look,
+        Reason.DELETING,
+        spec=RETAIN,
+        status=settled(attempt=an_attempt("bbbbbbb1")),
+        seen=observed(subject=a_subject(deleting=True), listing=REFUSED),
+        of={"fact": Fact.NAMESPACE},
+    ),
+    "Retain: and whether it holds the key": Row(
+        Look,
+        Reason.DELETING,
+        spec=RETAIN,
+        status=settled(),
+        seen=deleting(namespace_ending=False),
+        of={"fact": Fact.TARGET, "target": "mistral-key"},
+    ),
     "Retain: the current key is not revoked, the older ones are": Row(
         RevokeKey,
         Reason.DELETING,
         spec=RETAIN,
         status=settled(previous=[a_previous_key()]),
-        seen=deleting(),
+        seen=deleting(**RETAINING),
         of={"key_id": "key-0"},
     ),
     "Retain: a Secret that would go with its ApiKey is unbound first": Row(
-        RewriteTarget, Reason.RETAINED, spec=RETAIN, status=settled(), seen=deleting(fresh=frozenset({"mistral-key"}))
+        RewriteTarget, Reason.RETAINED, spec=RETAIN, status=settled(), seen=deleting(**RETAINING)
     ),
     "Retain: where it cannot be unbound, that is said": Row(
         WriteStatus,
         Reason.TARGET_REFUSED,
         spec=RETAIN,
         status=settled(),
-        seen=deleting(fresh=frozenset({"mistral-key"}), rehearsal=Refusal(Reason.TARGET_REFUSED, "immutable")),
+        seen=deleting(rehearsal=Refusal(Reason.TARGET_REFUSED, "immutable"), **RETAINING),
         says="cannot be unbound: immutable",
     ),
     "Retain: an unbound Secret stays and the ApiKey goes": Row(
         ReleaseFinalizer,
+        Reason.RETAINED,
+        spec=RETAIN,
+        status=settled(),
+        seen=deleting(target=a_target(RECORD, RETAIN), **RETAINING),
+        says="Key key-1 stays alive in Secret mistral-key",
+    ),
+    "Retain: a key that somebody took out of its Secret is nobody's, and dies": Row(
+        RevokeKey,
         Reason.DELETING,
         spec=RETAIN,
         status=settled(),
-        seen=deleting(target=a_target(RECORD, RETAIN), fresh=frozenset({"mistral-key"})),
+        seen=deleting(target=a_target(RECORD, digest="x"), **RETAINING),
+        of={"key_id": "key-1"},
+        says="deletionPolicy: Retain has nothing to keep, since Secret mistral-key does not hold it any more",
     ),
-    "Retain: a Secret that somebody spoilt is left, and the ApiKey goes": Row(
+    "Retain: the Secret that was spoilt is left, and the ApiKey goes": Row(
         ReleaseFinalizer,
         Reason.DELETING,
         spec=RETAIN,
         status=settled(),
-        seen=deleting(target=a_target(RECORD, digest="x"), fresh=frozenset({"mistral-key"})),
+        seen=deleting(target=a_target(RECORD, digest="x"), **RETAINING, **ALL_REVOKED),
+    ),
+    "Retain: a key whose Secret goes with its namespace dies with it": Row(
+        RevokeKey,
+        Reason.DELETING,
+        spec=RETAIN,
+        status=settled(),
+        seen=deleting(target=a_target(RECORD, RETAIN), **{**RETAINING, "namespace_ending": True}),
+        of={"key_id": "key-1"},
+        says="Secret mistral-key goes with its namespace",
+    ),
+    "Retain: also where the Secret has gone first": Row(
+        RevokeKey,
+        Reason.DELETING,
+        spec=RETAIN,
+        status=settled(),
+        seen=deleting(target=Absent(), **{**RETAINING, "namespace_ending": True}),
+        of={"key_id": "key-1"},
+    ),
+    "Retain: nothing is unbound in a namespace that goes": Row(
+        CleanTarget,
+        Reason.TARGET_CLEANED,
+        spec=RETAIN,
+        status=settled(),
+        seen=deleting(**{**RETAINING, "namespace_ending": True}, **ALL_REVOKED),
     ),
     "a key that cannot be revoked is said": Row(
         WriteStatus,
@@ -1068,6 +1163,43 @@ DELETION = {
         seen=deleting(failed_revocations={"key-1": Refusal(Reason.ADMIN_KEY_MISSING, "there is no admin key")}),
         says="keywright.dev/abandon",
         types=("Ready", "Stalled"),
+    ),
+    "a key whose issuer's credentials are gone is Stalled by that name, with what mends it": Row(
+        WriteStatus,
+        Reason.ISSUER_CREDENTIALS_GONE,
+        status=settled(),
+        seen=deleting(failed_revocations={"key-1": GONE}),
+        says="Key key-1 cannot be revoked: keyissuer/mistral has no admin key; create it. A namespace that is being deleted takes nothing",
+        types=("Ready", "Stalled"),
+    ),
+    "of several keys the one whose issuer's credentials are gone speaks": Row(
+        WriteStatus,
+        Reason.ISSUER_CREDENTIALS_GONE,
+        status=settled(previous=[a_previous_key()]),
+        seen=deleting(failed_revocations={"key-0": NO_ANSWER, "key-1": GONE}),
+        says="Key key-1 cannot be revoked: keyissuer/mistral has no admin key",
+    ),
+    "an interrupted attempt whose issuer's credentials are gone is named by its tag": Row(
+        WriteStatus,
+        Reason.ISSUER_CREDENTIALS_GONE,
+        status=settled(attempt=an_attempt("bbbbbbb1")),
+        seen=deleting(listing=GONE, **ALL_REVOKED),
+        says="any tagged [kw/c1u5ter0/0d3a1c2b/bbbbbbb1], cannot be looked for: keyissuer/mistral has no admin key",
+        types=("Ready", "Stalled"),
+    ),
+    "key and attempt are named together": Row(
+        WriteStatus,
+        Reason.ISSUER_CREDENTIALS_GONE,
+        status=settled(attempt=an_attempt("bbbbbbb1")),
+        seen=deleting(listing=GONE, failed_revocations={"key-1": GONE}),
+        says="Key key-1, any tagged [kw/c1u5ter0/0d3a1c2b/bbbbbbb1] cannot be revoked",
+    ),
+    "abandon names what is left: keys by id, attempts by tag": Row(
+        ReleaseFinalizer,
+        Reason.ABANDONED,
+        status=settled(attempt=an_attempt("bbbbbbb1")),
+        seen=deleting(abandon=True, listing=GONE, failed_revocations={"key-1": GONE}),
+        says="at keyissuer/mistral: key-1, any tagged [kw/c1u5ter0/0d3a1c2b/bbbbbbb1].",
     ),
     "abandon lets it go after a failure": Row(
         ReleaseFinalizer,
@@ -1120,6 +1252,8 @@ def test_plan(sentence: str):
         assert row.says in conditions["Ready"].message if row.says else True, conditions["Ready"].message
         assert not row.types or tuple(conditions) == row.types
         assert reread(decision.step.status) == reread(reread(decision.step.status))
+    else:
+        assert row.says in decision.message
 
 
 def test_what_stays_alive_is_named_when_the_api_key_goes():

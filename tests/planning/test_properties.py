@@ -35,7 +35,7 @@ from keywright.api.apikey_status import ApiKeyStatus, Handled, Issuance
 from keywright.api.reasons import Reason
 from keywright.keys import KeyId, ResourceKey
 from keywright.planning import rules
-from keywright.planning.observed import Absent, Failure, Foreign, Observed, Refusal, Rewriting
+from keywright.planning.observed import Absent, Failure, Foreign, IssuerFacts, Observed, Refusal, Rewriting
 from keywright.planning.situation import Situation
 from keywright.planning.steps import AddFinalizer, IssueAndDeliver, RevokeKey, Step, Wait, WriteStatus
 
@@ -49,6 +49,7 @@ REFUSALS = st.sampled_from(
     [
         Refusal(Reason.ISSUER_UNAVAILABLE, "no answer", stalled=False, after=40.0),
         Refusal(Reason.ADMIN_KEY_REFUSED, "refused"),
+        Refusal(Reason.ISSUER_CREDENTIALS_GONE, "gone"),
     ]
 )
 
@@ -157,7 +158,7 @@ def worlds(draw: st.DrawFn) -> Observed:
         ),
         "rival": draw(st.sampled_from([None, None, ResourceKey("search", "older")])),
         "owner_exists": draw(st.booleans()),
-        "issuer": draw(st.none() | REFUSALS | st.just(facts())),
+        "issuer": draw(st.none() | REFUSALS | st.booleans().map(lambda held: facts(held=held))),
         "targets": targets,
         "fresh": frozenset(draw(st.sets(st.sampled_from(sorted(targets)))) if targets else ()),
         "rehearsal": draw(st.sampled_from([None, True, Refusal(Reason.TARGET_REFUSED, "quota")])),
@@ -166,7 +167,8 @@ def worlds(draw: st.DrawFn) -> Observed:
         "delivered": draw(st.none() | ATTEMPTS),
         "failure": draw(st.none() | failure),
         "revoked": frozenset(map(KeyId, draw(st.sets(IDS, max_size=2)))),
-        "failed_revocations": draw(st.dictionaries(IDS, st.just(NO_ANSWER), max_size=1)),
+        "failed_revocations": draw(st.dictionaries(IDS, st.just(NO_ANSWER) | REFUSALS, max_size=1)),
+        "namespace_ending": draw(st.none() | st.booleans()),
         "cleaned": frozenset(draw(st.sets(PLACES, max_size=1))),
         "rewritten": draw(st.none() | SOMETIMES.map(lambda t: Rewriting(a_target().layout_digest, NOW + t))),
         **listing,
@@ -223,7 +225,10 @@ def _may_be_revoked(key_id: str, spec: ApiKeySpec, status: ApiKeyStatus, seen: O
     recorded = {p.key_id for p in status.previous} | {k.key_id for k in s.listed if s.attempt_of(k) in watched}
     recorded |= {seen.failure.key_id} if seen.failure and seen.failure.key_id and watched else set()
     if seen.subject.deleting:
-        recorded |= {status.key_id} if s.bound and status.key_id else set()
+        standing = s.record_at(s.home)
+        lost = s.home in seen.fresh and (standing is None or standing.key_id != status.key_id)
+        ends = s.bound or seen.namespace_ending or (lost and seen.namespace_ending is not None) or s.home is None
+        recorded |= {status.key_id} if ends and status.key_id else set()
     else:
         assert key_id != status.key_id
         # Read just before: unknown is not good enough. Which Secret counts depends on what the key is.
@@ -260,9 +265,14 @@ def test_once_due_always_due_until_done(case: tuple[ApiKeySpec, ApiKeyStatus, Ob
 
 
 def _has_its_finalizer(step: Step, status: ApiKeyStatus, seen: Observed) -> None:
-    """No attempt is written down for an ApiKey that could vanish; a recorded key gets its finalizer back; a deleted one gets none."""
+    """No attempt is written down for an ApiKey that could vanish, nor at an issuer that could.
+
+    A recorded key gets its finalizer back; a deleted one gets none.
+    """
     if isinstance(step, WriteStatus) and step.purpose == "intent":
         assert seen.subject.finalizer
+        assert isinstance(seen.issuer, IssuerFacts)
+        assert seen.issuer.held
     if status.key_id and not seen.subject.finalizer and not seen.subject.deleting:
         assert not isinstance(step, Wait), "it rests without a finalizer"
     assert not (isinstance(step, AddFinalizer) and seen.subject.deleting)

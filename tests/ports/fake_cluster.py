@@ -11,9 +11,10 @@ from tests.ports.faults import Faults
 
 from keywright.adapters.kube_cache import NewestSeen
 from keywright.api.base import GROUP, VERSION
+from keywright.api.reading import issuer_wanted, issuers_recorded
 from keywright.errors import Conflict
 from keywright.keys import ResourceKey, SecretValue
-from keywright.ports.cluster import FINALIZER, EventNote, Object
+from keywright.ports.cluster import EventNote, Object, finalizer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -42,6 +43,8 @@ class ApiServer:
         self.version = 1000
         self.values: dict[tuple[str, str, str], dict[str, str]] = {}
         self.labels: dict[str, dict[str, str]] = {}
+        self.ending: set[str] = set()
+        """Namespaces that are being deleted."""
         self.collect: Callable[[str], None] = lambda _uid: None
         self.watchers: list[Callable[[str, Object], None]] = []
         """Each hears of every change: ADDED, MODIFIED or DELETED, and the object."""
@@ -160,6 +163,13 @@ class FakeCluster:
         """Of one namespace."""
         return sum(1 for key in self.users_of(identity, issuer_namespace) if key.namespace == namespace)
 
+    def dependents(self, kind: str, namespace: str | None, name: str) -> Iterable[Object]:
+        """Of a KeyIssuer's own namespace, or of all."""
+        for obj in self.api_keys():
+            named = {issuer_wanted(obj), *issuers_recorded(obj)}
+            if (kind, name) in named and namespace in (None, obj["metadata"]["namespace"]):
+                yield obj
+
     def issuer(self, kind: str, namespace: str | None, name: str) -> Object | None:
         """As last seen."""
         return self._seen[kind].get(ResourceKey(namespace or "", name))
@@ -189,19 +199,21 @@ class FakeCluster:
 
     async def add_finalizer(self, seen: Object) -> Object:
         """Guarded."""
-        finalizers = list(seen["metadata"].get("finalizers") or [])
-        if FINALIZER in finalizers:
+        finalizers, ours = list(seen["metadata"].get("finalizers") or []), finalizer_of(seen)
+        if ours in finalizers:
             return seen
-        return await self._write(seen, "add_finalizer", metadata={"finalizers": [*finalizers, FINALIZER]})
+        what = "add_finalizer" if seen["kind"] == "ApiKey" else "hold"
+        return await self._write(seen, what, metadata={"finalizers": [*finalizers, ours]})
 
     async def remove_finalizer(self, seen: Object) -> None:
         """Guarded; gone counts as done."""
-        left = [name for name in seen["metadata"].get("finalizers") or [] if name != FINALIZER]
+        left = [name for name in seen["metadata"].get("finalizers") or [] if name != finalizer_of(seen)]
         at = (seen["kind"], key_of(seen))
         if at not in self.stored or self.stored[at]["metadata"]["uid"] != seen["metadata"]["uid"]:
             self._look(at)
             return
-        await self._write(seen, "remove_finalizer", metadata={"finalizers": left})
+        what = "remove_finalizer" if seen["kind"] == "ApiKey" else "let go"
+        await self._write(seen, what, metadata={"finalizers": left})
 
     async def read_value(
         self, kind: Literal["Secret", "ConfigMap"], namespace: str, ref: SecretKeyRef | ConfigMapKeyRef
@@ -215,6 +227,11 @@ class FakeCluster:
         """Of a namespace."""
         await self.faults.before("namespace_labels")
         return self.server.labels.get(namespace, {})
+
+    async def is_ending(self, namespace: str) -> bool:
+        """As somebody said."""
+        await self.faults.before("is_ending")
+        return namespace in self.server.ending
 
     def note(self, event: EventNote) -> None:
         """Kept; the same words once."""

@@ -196,7 +196,7 @@ async def test_closing_gives_all_clients_back():
         troubled=print,
     )
     await directory.client(identity(world), "search")
-    world.cluster.edit("KeyIssuer", MISTRAL, lambda obj: obj["spec"].update(checkNewKeys=False))
+    world.cluster.edit("KeyIssuer", MISTRAL, lambda obj: obj["spec"]["mistral"].update(user="other@example.com"))
     await directory.client(identity(world), "search")
     await directory.close()
     assert closed == 2

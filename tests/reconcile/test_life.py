@@ -30,9 +30,11 @@ async def a_settled_world(**spec: object) -> World:
 
 
 async def test_an_issuance_costs_four_writes_and_one_event():
-    """Finalizer, intent, Secret, settle; one POST."""
+    """Finalizer, intent, Secret, settle; one POST. The issuer is held by one more, once for all its keys."""
     world = await a_settled_world()
-    assert len(world.cluster.writes) + len(world.sink.writes) == 4
+    writes = [*world.cluster.writes, *world.sink.writes]
+    assert "hold" in writes
+    assert len(writes) == 4 + 1
     assert [event.reason for event in world.cluster.events] == ["Issued"]
     assert world.platform.posts == 1
 
@@ -260,7 +262,7 @@ async def test_a_retained_key_of_a_recreated_issuer_can_be_revoked():
     world = await a_settled_world(deletionPolicy="Retain")
     world.delete()
     await world.settle()
-    world.cluster.delete("KeyIssuer", ResourceKey("search", "mistral"))
+    world.delete_issuer(by_force=True)
     world.create_issuer("mistral")
     world.create()
     await world.settle()
@@ -401,7 +403,8 @@ async def test_a_deletion_whose_issuer_is_gone_waits_until_it_is_abandoned():
     """K8: said, and releasable; the event names the key left behind."""
     world = await a_settled_world()
     key_id = world.status().key_id
-    world.cluster.delete("KeyIssuer", ResourceKey("search", "mistral"))
+    world.delete_issuer(by_force=True)
+    world.start()
     world.delete()
     await world.settle()
     stalled = world.status().condition("Stalled")
@@ -423,7 +426,7 @@ async def test_an_open_attempt_whose_issuer_is_gone_can_be_abandoned():
         await world.settle()
     world.faults.calm()
     world.start()
-    world.cluster.delete("KeyIssuer", ResourceKey("search", "mistral"))
+    world.delete_issuer(by_force=True)
     world.delete()
     await world.settle()
     assert world.status().condition("Stalled")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -112,6 +113,7 @@ class World:
             clock=clock,
             sleep=self.sleep,
         )
+        metrics = Metrics.create()
         reconciler = Reconciler(
             cluster=self.cluster, observer=observer, executor=executor, clock=clock, metrics=metrics
         )
@@ -143,6 +145,13 @@ class World:
         spec = {"mistral": {"user": "dev@example.com", "adminKeySecretRef": {"name": "admin", "key": "key"}}}
         return self.cluster.create("KeyIssuer", ResourceKey("search", name), spec)
 
+    def delete_issuer(self, name: str = "mistral", *, by_force: bool = False) -> None:
+        """Kubectl delete; by force, somebody takes its finalizers off as well."""
+        at = ("KeyIssuer", ResourceKey("search", name))
+        self.cluster.delete(*at)
+        if by_force and at in self.cluster.stored:
+            self.cluster.edit(*at, lambda obj: obj["metadata"].update(finalizers=[]))
+
     def create(self, key: ResourceKey = KEY, annotations: dict[str, str] | None = None, **spec: Any) -> Object:
         """An ApiKey, for 90 days unless told otherwise; None takes a field away."""
         fields = {
@@ -171,7 +180,18 @@ class World:
     # What happens by itself.
 
     async def settle(self, key: ResourceKey = KEY, *, within: timedelta = timedelta(minutes=2)) -> timedelta | None:
-        """Reconcile until nothing is due within a time; returns when something is."""
+        """Reconcile until nothing is due within a time; returns when something is. Issuers are held and let go as the engine does it."""
+        due = await self._settle(key, within)
+        await self.hold_over()
+        return due
+
+    async def hold_over(self) -> None:
+        """A look at each issuer's finalizer, as its worker makes it: an error is a retry."""
+        for kind, at in [at for at in self.cluster.stored if at[0] != "ApiKey"]:
+            with suppress(KeywrightError):
+                await self.process.directory.holding.look((kind, at.namespace or None, at.name))
+
+    async def _settle(self, key: ResourceKey, within: timedelta) -> timedelta | None:
         end = self.now + within
         for _ in range(200):
             due = await self.pass_over(key)
@@ -194,6 +214,7 @@ class World:
         if due is not None and due < timedelta(minutes=1):
             self.now += due
             due = await self.process.inventory.refresh(ref)
+        await self.hold_over()
         while self.woken:
             await self.settle(self.woken.pop())
         return due

@@ -32,6 +32,8 @@ _WRITES: Final = (
     "patch_status of ApiKey",
     "add_finalizer",
     "remove_finalizer",
+    "hold",
+    "let go",
     "deliver",
     "fence",
     "rewrite",

@@ -87,8 +87,9 @@ class Process(Faults):
         self.site.server.watchers.remove(self._told_of_object)
         self.site.secrets.watchers.remove(self.sink._watch)
         self.site.secrets.watchers.remove(self._told_of_secret)
-        for task in [*self.engine._workers._tasks, *self.engine._issuer_workers._tasks]:
-            task.cancel()
+        for workers in (self.engine._workers, self.engine._issuer_workers, self.engine._hold_workers):
+            for task in workers._tasks:
+                task.cancel()
 
     def freeze(self, seconds: float) -> None:
         """SIGSTOP, and SIGCONT later; nothing but a lease makes a long stop safe."""

@@ -41,6 +41,7 @@ class Reason(StrEnum):
     # Refused before a key was asked for.
     INVALID_SPEC = "InvalidSpec"
     ISSUER_NOT_FOUND = "IssuerNotFound"
+    ISSUER_DELETING = "IssuerDeleting"
     ISSUER_INVALID = "IssuerInvalid"
     ISSUER_REFUSED = "IssuerRefused"
     ISSUER_UNAVAILABLE = "IssuerUnavailable"
@@ -113,12 +114,13 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.WAITING: "Nothing to do until the time given in status.next.",
     Reason.INVALID_SPEC: "The spec cannot be understood; the message says what to write.",
     Reason.ISSUER_NOT_FOUND: "spec.issuerRef names no issuer.",
+    Reason.ISSUER_DELETING: "The issuer is being deleted: it makes no keys, and goes once no ApiKey uses it any more.",
     Reason.ISSUER_INVALID: "The issuer's own spec must change (URL, references).",
     Reason.ISSUER_REFUSED: "The issuer understood the request and refused it.",
     Reason.ISSUER_UNAVAILABLE: "The issuer does not answer; it is tried again.",
     Reason.ISSUER_RATE_LIMITED: "The issuer asked for a pause.",
     Reason.ISSUER_MALFORMED: "The issuer's answer is not what its documentation says.",
-    Reason.ISSUER_CREDENTIALS_GONE: "The issuer was deleted and created again since it made a key that waits to be revoked.",
+    Reason.ISSUER_CREDENTIALS_GONE: "A key cannot be revoked: its issuer, or the admin key, is gone; the message says what mends it.",
     Reason.ADMIN_KEY_MISSING: "The Secret or data key with the admin key is not there.",
     Reason.ADMIN_KEY_REFUSED: "The issuer refused the admin key.",
     Reason.CLUSTER_SCOPE_OFF: "The operator runs for single namespaces and serves no cluster kinds.",

@@ -15,7 +15,17 @@ from keywright.planning.preflight import preflight
 from keywright.planning.recovery import RECHECK, late_keys, look_again, open_attempt, settle
 from keywright.planning.removal import deletion, overlaps_over
 from keywright.planning.situation import Situation
-from keywright.planning.steps import AddFinalizer, CleanTarget, Decision, Look, Note, RewriteTarget, Wait, WriteStatus
+from keywright.planning.steps import (
+    AddFinalizer,
+    CleanTarget,
+    Decision,
+    HoldIssuer,
+    Look,
+    Note,
+    RewriteTarget,
+    Wait,
+    WriteStatus,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -119,9 +129,16 @@ def _issue(s: Situation) -> Decision | None:
         return _say(s, status, obstacle.reason, obstacle.message, look_again(s, obstacle), warn=True)
     if (adopted := _adopt(s, why)) is not None:
         return adopted
+    return _bind(s, why.reason, why.message) or _leave(s) or _intend(s, why)
+
+
+def _bind(s: Situation, reason: Reason, message: str) -> Decision | None:
+    """Before there is a key: neither the ApiKey nor the issuer goes until it is revoked."""
     if not s.observed.subject.finalizer:
-        return Decision(AddFinalizer(), why.reason, why.message)
-    return _leave(s) or _intend(s, why)
+        return Decision(AddFinalizer(), reason, message)
+    if isinstance(s.observed.issuer, IssuerFacts) and not s.observed.issuer.held:
+        return Decision(HoldIssuer(s.observed.issuer.identity), reason, message)
+    return None
 
 
 def _leave(s: Situation) -> Decision | None:
@@ -162,10 +179,10 @@ def _adopt(s: Situation, why: Cause) -> Decision | None:
         return Decision(Look(Fact.TARGET, target=s.place), Reason.ADOPTED, "Reading the target.")
     if record.key_id not in {key.key_id for key in s.listed}:
         return None
-    if not s.observed.subject.finalizer:
-        return Decision(AddFinalizer(), Reason.ADOPTED, "A delivered key is taken over.")
     # The issuer may have been re-created since, under its name: it has just listed the key.
-    return settle(s, replace(record, issuer=facts.identity), adopted=True)
+    return _bind(s, Reason.ADOPTED, "A delivered key is taken over.") or settle(
+        s, replace(record, issuer=facts.identity), adopted=True
+    )
 
 
 def _intend(s: Situation, why: Cause) -> Decision:

@@ -148,7 +148,7 @@ class Observer:
             case Fact.LISTING:
                 if step.issuer is None:
                     raise Rejected("a listing needs an issuer", reason="InvalidSpec")
-                listing = await self._directory.listing(step.issuer, key.namespace, step.search)
+                listing = await self._directory.listing(step.issuer, key.namespace, step.search, ending=True)
                 if isinstance(listing, Refusal):
                     return replace(observed, listing=listing)
                 listed = s.listed if observed.searched else ()
@@ -158,6 +158,8 @@ class Observer:
                 return await self._read_target(s, step.target)
             case Fact.REHEARSAL:
                 return await self._rehearse(s)
+            case Fact.NAMESPACE:
+                return replace(observed, namespace_ending=await self._cluster.is_ending(key.namespace))
 
     async def _rehearse(self, s: Situation) -> Observed:
         """The dry run of the very write also tells whether something stands there: no read before it."""
