@@ -1261,7 +1261,7 @@ def test_what_stays_alive_is_named_when_the_api_key_goes():
     status = settled(RETAIN, closed_attempts=[TOLD])
     seen = deleting(
         target=a_target(RECORD, RETAIN),
-        fresh=frozenset({"mistral-key"}),
+        **RETAINING,
         **listed(("key-c", "ccccccc1"), last_used=TODAY),
     )
     decision = decide(RETAIN, status, seen)

@@ -269,7 +269,9 @@ async def test_strays_are_counted_measured_and_told_once():
     await run(world, timedelta(minutes=11))
     assert len(told(world, "KeyIssuer")) == 2, "fewer is no news"
     assert issuer(world)["status"]["strays"] == 1
-    world.cluster.delete("KeyIssuer", ResourceKey("search", "mistral"))
+    name = ResourceKey("search", "mistral")
+    world.cluster.edit("KeyIssuer", name, lambda obj: obj["metadata"].update(finalizers=[]))
+    world.cluster.delete("KeyIssuer", name)
     assert await world.process.inventory.refresh(MISTRAL) is None
     assert registry.get_sample_value("keywright_stray_keys", labels) is None
 

@@ -113,7 +113,6 @@ class World:
             clock=clock,
             sleep=self.sleep,
         )
-        metrics = Metrics.create()
         reconciler = Reconciler(
             cluster=self.cluster, observer=observer, executor=executor, clock=clock, metrics=metrics
         )
