@@ -94,7 +94,8 @@ async def test_an_issuance_that_overtakes_the_sweep_is_no_stray():
 
     world.faults.strike = strike
     found = await a_sweeper(world).look([MISTRAL])
-    assert found.strays == ()
+    assert len(world.platform.keys) == 1
+    assert (found.strays, found.retained) == ((), ())
 
 
 async def test_a_key_that_two_issuers_list_counts_once():
