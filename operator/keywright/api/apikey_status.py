@@ -83,6 +83,10 @@ class ClosedAttempt(Kind):
     )
     issuer: KeyIssuerIdentity = Field(description="The issuer asked.")
     started_at: Timestamp | None = Field(default=None, description="When it was written down.")
+    target: str | None = Field(
+        default=None,
+        description="The Secret it was to deliver into, until it is known that nothing of it stands there.",
+    )
     in_use: Annotated[list[str], Field(max_length=8)] = Field(
         default_factory=list,
         description="Ids of its keys that somebody uses: they are left alive and reported as strays.",

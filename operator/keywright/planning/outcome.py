@@ -43,6 +43,7 @@ __all__ = [
     "reported",
     "settled",
     "steady",
+    "tidied",
 ]
 
 MOST_PREVIOUS: Final = 5
@@ -296,6 +297,14 @@ def forgotten(s: Situation, old: frozenset[AttemptId]) -> ApiKeyStatus:
     return s.status.model_copy(update={"closed_attempts": [c for c in s.status.closed_attempts if c.id not in old]})
 
 
+def tidied(s: Situation, places: frozenset[str]) -> ApiKeyStatus:
+    """Nothing of closed attempts stands at these places any more."""
+    closed_attempts = [
+        c.model_copy(update={"target": None}) if c.target in places else c for c in s.status.closed_attempts
+    ]
+    return s.status.model_copy(update={"closed_attempts": closed_attempts})
+
+
 def reported(s: Situation, sayings: list[Saying], step: NextStep) -> ApiKeyStatus:
     """The status with these conditions and nothing else changed, but that a pause ends with the spec it was for.
 
@@ -338,7 +347,12 @@ def _target(s: Situation) -> TargetStatus | None:
 
 def _closed_entry(s: Situation, attempt: Attempt, outcome: Literal["lost", "unseen", "failed"]) -> ClosedAttempt:
     return ClosedAttempt(
-        id=attempt.id, closed_at=s.now, outcome=outcome, issuer=attempt.issuer, started_at=attempt.started_at
+        id=attempt.id,
+        closed_at=s.now,
+        outcome=outcome,
+        issuer=attempt.issuer,
+        started_at=attempt.started_at,
+        target=attempt.target or None,
     )
 
 

@@ -221,6 +221,7 @@ def _clean(s: Situation) -> Decision | None:
     """Every place that may hold something of this ApiKey goes under Revoke; under Retain the current key's stays, unbound."""
     kept = s.home if s.status.key_id and not s.bound and not s.observed.namespace_ending else None
     names = [p.target for p in s.status.previous] + [s.status.target.name if s.status.target else None]
+    names += [c.target for c in s.status.closed_attempts if c.target]
     if names != [None] or s.status.closed_attempts or isinstance(s.target, Present):
         names.append(s.place)
     for name in dict.fromkeys(names):
