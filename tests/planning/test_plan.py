@@ -75,6 +75,7 @@ ELSEWHERE = an_api_key(target={"secret": {"name": "elsewhere"}})
 OTHER_KEY = ResourceKey("search", "older")
 OTHER_UID = "ffffffff-0000-4000-8000-000000000000"
 REFUSED = Refusal(Reason.ADMIN_KEY_REFUSED, "the platform refused the admin key (401); put a valid one")
+GONE = Refusal(Reason.ISSUER_CREDENTIALS_GONE, "keyissuer/mistral has no admin key; create it")
 ISSUER_GOES = Refusal(
     Reason.ISSUER_DELETING, "keyissuer/mistral is being deleted; write another issuer into spec.issuerRef"
 )
@@ -951,6 +952,15 @@ OVERLAPS = {
         seen=all_known(THERE, failed_revocations={"key-0": NO_ANSWER}),
         of={"purpose": "report"},
     ),
+    "an older key whose issuer's credentials are gone is Stalled beside a key that works": Row(
+        WriteStatus,
+        Reason.ISSUER_CREDENTIALS_GONE,
+        status=DUE,
+        seen=all_known(THERE, failed_revocations={"key-0": GONE}),
+        of={"purpose": "report"},
+        says="Key abcd...wxyz stands in Secret mistral-key",
+        types=("Ready", "Stalled"),
+    ),
     "past the end the older keys end though the target is gone": Row(
         RevokeKey,
         Reason.REVOKED,
@@ -965,7 +975,6 @@ CLOSED = {"closed_attempts": [a_closed_attempt()]}
 ALL_REVOKED = {"revoked": frozenset({"key-1", "key-0"})}
 RETAIN = an_api_key(deletionPolicy="Retain")
 RETAINING = {"fresh": frozenset({"mistral-key"}), "namespace_ending": False}
-GONE = Refusal(Reason.ISSUER_CREDENTIALS_GONE, "keyissuer/mistral has no admin key; create it")
 
 DELETION = {
     "nothing of ours holds it: it is left": Row(

@@ -15,7 +15,7 @@ from keywright.keys import KeyId
 from keywright.planning import plan as planning
 from keywright.planning import recovery, removal, rules
 from keywright.planning.observed import Present
-from keywright.planning.steps import Decision, RevokeKey, WriteStatus
+from keywright.planning.steps import Decision, HoldIssuer, RevokeKey, WriteStatus
 from keywright.ports.lease import Unshared
 from keywright.reconcile.execute import Executor, Taken
 
@@ -162,6 +162,18 @@ def _unguarded(where: str) -> list[tuple[Any, str, Any]]:
     return [({"status": ApiServer, "target": SecretStore}[where], "guarded", False)]
 
 
+def _no_hold() -> list[tuple[Any, str, Any]]:
+    from keywright.reconcile import holding  # noqa: PLC0415 - as above
+
+    bind = planning._bind
+
+    def without(s: Situation, *why: Any) -> Decision | None:
+        decision = bind(s, *why)
+        return None if decision and isinstance(decision.step, HoldIssuer) else decision
+
+    return [(planning, "_bind", without), (holding, "hold_due", lambda **_: None)]
+
+
 def _no_lease() -> list[tuple[Any, str, Any]]:
     from tests.simulation.leadership import Leadership  # noqa: PLC0415 - as above
 
@@ -186,6 +198,7 @@ GUARDS: Final[dict[str, Guard]] = {
     "storm guard": Guard(
         "one key per interval", lambda: [(rules, "held_until", lambda s, _why: rules.paused_until(s))]
     ),
+    "hold": Guard("an issuer stays while anything may have to be revoked at it", _no_hold),
     "lease": Guard("no POST and no revocation without a lease that lasts", _no_lease),
 }
 """By a short name."""

@@ -14,6 +14,7 @@ from tests.simulation.people import KEY
 from tests.simulation.process import CLUSTER_ID, MIN_INTERVAL
 
 from keywright.api.apikey_status import ApiKeyStatus
+from keywright.api.reading import issuers_recorded
 from keywright.keys import KeyRecord, ResourceKey, Tag
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Invariants:
             self._excused |= {(site.name, key) for at, key in self._excused if at == clone_of.name}
             for at, settled in list(self._settled.items()):
                 self._settled[f"{site.name}/{at.partition('/')[2]}"] = [*settled]
-        site.server.watchers.append(lambda _event, obj: self._stored(site, obj))
+        site.server.watchers.append(lambda event, obj: self._stored(site, obj, event))
 
     def keep_off(self, platform: FakePlatform) -> None:
         """Keys of others: without a tag, and with another cluster's."""
@@ -251,10 +252,12 @@ class Invariants:
     def _last_records(self) -> dict[tuple[str, ResourceKey], KeyRecord]:
         return self.__dict__.setdefault("_records", {})
 
-    def _stored(self, site: Site, obj: Object) -> None:
-        """A new version of an object: its status records, and may settle."""
+    def _stored(self, site: Site, obj: Object, event: str) -> None:
+        """A new version of an object: its status records, and may settle; an issuer goes with nothing left at it."""
         status = obj.get("status") or {}
         if obj["kind"] != "ApiKey":
+            if event == "DELETED":
+                self._gone(site, obj)
             return
         self._recorded[site.name].add(status)
         if "keyId" in status:
@@ -264,6 +267,12 @@ class Invariants:
         if recent and (not history or recent[-1]["at"] != history[-1][1].partition(" ")[0]):
             self._storm(obj, history, recent[-1])
             history.append((self._world.time(), f"{recent[-1]['at']} {recent[-1]['reason']}"))
+
+    def _gone(self, site: Site, issuer: Object) -> None:
+        at = issuer["kind"], issuer["metadata"]["name"]
+        for (kind, key), obj in site.server.stored.items():
+            if kind == "ApiKey" and at in issuers_recorded(obj) and not self._lately(site, key):
+                self._problem = f"{at[1]} is gone, and {key} has keys or attempts at it"
 
     def _storm(self, obj: Object, history: list[tuple[float, str]], latest: dict) -> None:
         """The storm guard's promise."""
@@ -286,6 +295,8 @@ class Invariants:
                 if kind != "ApiKey":
                     continue
                 status = ApiKeyStatus.model_validate(obj.get("status") or {})
+                if _waits_for_a_person(site, status):
+                    continue
                 if "deletionTimestamp" in obj["metadata"]:
                     return f"{key} of {site.name} is still being deleted: {status.conditions}"
                 ready, stalled = status.condition("Ready"), status.condition("Stalled")
@@ -294,7 +305,7 @@ class Invariants:
                 if ready is None or (ready.status != "True" and stalled is None):
                     return f"{key} of {site.name} is not Ready: {ready.message if ready else status}"
                 soon = [p for p in status.previous if p.revoke_at.timestamp() < site.clock().timestamp() + 3600]
-                if soon and _is_ready(obj):
+                if soon and _is_ready(obj) and stalled is None:
                     return f"{key} of {site.name} has older keys that end soon"
                 if status.observed_generation != obj["metadata"]["generation"]:
                     return f"{key} of {site.name} has not been looked at"
@@ -395,6 +406,15 @@ class Invariants:
         posts = sum(p.posts for p in self._world.platforms.values())
         reasons = len(self._delivered) + self._world.costs + len(self._world.history.acts)
         return f"I5: {posts} POSTs for {reasons} reasons and faults" if posts > reasons else None
+
+
+def _waits_for_a_person(site: Site, status: ApiKeyStatus) -> bool:
+    """A restored status names an issuer that has gone since: nobody can revoke there any more, which is said."""
+    entries = [status, status.attempt, *status.previous, *status.closed_attempts]
+    made_by = {entry.issuer.uid for entry in entries if entry and entry.issuer}
+    there = {obj["metadata"]["uid"] for (kind, _), obj in site.server.stored.items() if kind == "KeyIssuer"}
+    stalled = status.condition("Stalled")
+    return stalled is not None and stalled.reason == "IssuerCredentialsGone" and not made_by <= there
 
 
 def _is_ready(obj: Object) -> bool:

@@ -13,6 +13,8 @@ from keywright.keys import KeyId, ResourceKey, Workspace
 from keywright.ports.cluster import FINALIZER
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.ports.fake_sink import Stored
     from tests.simulation.history import Act
     from tests.simulation.world import Site, World
@@ -76,6 +78,9 @@ class People:
             site.away_until = 0.0
             site.server.values["Secret", "search", "admin"] = {"key": "admin"}
             site.secrets.refusal = None
+            for name in _ISSUERS:
+                if ("KeyIssuer", _issuer(name)) not in site.server.stored:
+                    self._create_issuer(name, site)
             for process in site.processes.values():
                 if process.deaf_until > world.time():
                     process.deaf_until = 0.0
@@ -196,6 +201,22 @@ class People:
         elif arg % 3 == 0:
             server.delete("ApiKey", RIVAL)
 
+    # The issuers.
+
+    def _delete_issuer(self, arg: int) -> None:
+        """It waits while anything may have to be revoked at it."""
+        at = ("KeyIssuer", _issuer(("main", "spare")[arg % 2]))
+        if at in self._site.server.stored:
+            self._site.server.delete(*at)
+
+    def _create_issuer_again(self, arg: int) -> None:
+        name = ("main", "spare")[arg % 2]
+        if ("KeyIssuer", _issuer(name)) not in self._site.server.stored:
+            self._create_issuer(name)
+
+    def _delete_admin_secret(self, _arg: int) -> None:
+        self._site.server.values.pop(("Secret", "search", "admin"), None)
+
     # The Secret.
 
     def _delete_secret(self, arg: int) -> None:
@@ -265,12 +286,14 @@ class People:
         self._world.platforms["https://two.example"].admin_key = self._world.platform.admin_key
 
     def _take_grant_away(self, _arg: int) -> None:
-        self._site.server.edit(
-            "KeyIssuer", _issuer("main"), lambda obj: obj["spec"].update(grants=[{"workspaces": ["nothing"]}])
-        )
+        self._edit_main(lambda obj: obj["spec"].update(grants=[{"workspaces": ["nothing"]}]))
 
     def _give_grant_back(self, _arg: int) -> None:
-        self._site.server.edit("KeyIssuer", _issuer("main"), lambda obj: obj["spec"].pop("grants", None))
+        self._edit_main(lambda obj: obj["spec"].pop("grants", None))
+
+    def _edit_main(self, change: Callable[[Object], Any]) -> None:
+        if ("KeyIssuer", _issuer("main")) in self._site.server.stored:
+            self._site.server.edit("KeyIssuer", _issuer("main"), change)
 
     def _clamp_expiry(self, arg: int) -> None:
         platform = self._world.platform
@@ -331,13 +354,14 @@ class People:
         }
         self._site.server.create("ApiKey", key, fields, annotations={})
 
-    def _create_issuer(self, name: str) -> None:
+    def _create_issuer(self, name: str, site: Site | None = None) -> None:
         mistral = {
             "url": _ISSUERS[name],
             "user": "dev@example.com",
             "adminKeySecretRef": {"name": "admin", "key": "key"},
         }
-        self._site.server.create("KeyIssuer", _issuer(name), {"mistral": mistral, "inventoryInterval": _INTERVAL})
+        spec = {"mistral": mistral, "inventoryInterval": _INTERVAL}
+        (site or self._site).server.create("KeyIssuer", _issuer(name), spec)
 
     def _annotate(self, name: str) -> None:
         if self._api_key() is not None:

@@ -52,6 +52,8 @@ REGRESSIONS: Final[dict[str, History]] = {
         (),
         2,
     ),
+    # Somebody deletes the issuer of a key that lives.
+    "hold": History("one", (Act(1.0, "delete issuer"),), ()),
     # A leader stands still just before its POST; another takes over, the ApiKey is deleted and waited for; then it goes on.
     "lease": History("elected", (Act(1.0, "delete"),), (Fault("before create", 0, "freeze", 2000.0),)),
 }

@@ -42,6 +42,7 @@ __all__ = [
     "paused",
     "reported",
     "settled",
+    "stalled",
     "steady",
     "tidied",
 ]
@@ -238,6 +239,13 @@ def steady(s: Situation) -> ApiKeyStatus:
     if spec.suspend:
         message += " Suspended: it is not renewed or repaired until spec.suspend is false."
     return reported(s, [Saying("Ready", "True", reason, message)], next_step(s))
+
+
+def stalled(s: Situation, status: ApiKeyStatus, reason: Reason, message: str) -> ApiKeyStatus:
+    """The status, and beside it that a person must mend something: the key in the target works all the same."""
+    others = [c for c in status.conditions if c.type != "Stalled"]
+    [condition] = _conditions(s, [Saying("Stalled", "True", reason, message)])
+    return status.model_copy(update={"conditions": [*others, condition]})
 
 
 def _over(s: Situation, end: datetime) -> ApiKeyStatus:

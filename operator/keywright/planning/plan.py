@@ -307,16 +307,23 @@ def _rest(s: Situation) -> Decision:
         reason, message = trouble
         at = status.next.at if status.next and status.next.action == "Revoke" else None
         status = status.model_copy(update={"next": NextStep(action="Revoke", at=at, reason=message)})
+        if reason is Reason.ISSUER_CREDENTIALS_GONE:
+            status = outcome.stalled(s, status, reason, message)
         return _say(s, status, reason, message, s.now + RECHECK, warn=True)
     return _say(s, status, Reason.ISSUED, "The key stands in its target.", _next_due(s))
 
 
 def _unended(s: Situation) -> tuple[Reason, str] | None:
     """What was to end, and could not."""
-    for key_id, refusal in s.observed.failed_revocations.items():
+    failed = s.observed.failed_revocations
+    gone = {key_id: why for key_id, why in failed.items() if why.reason is Reason.ISSUER_CREDENTIALS_GONE}
+    if gone:
+        why = next(iter(gone.values())).message
+        return Reason.ISSUER_CREDENTIALS_GONE, f"Key {', '.join(sorted(gone))} cannot be revoked: {why}"
+    for key_id, refusal in failed.items():
         return Reason.REVOCATION_FAILED, f"Key {key_id} cannot be revoked yet: {refusal.message}"
-    for name, why in s.observed.unclean.items():
-        return Reason.TARGET_REFUSED, f"Secret {name} is no longer used and cannot be removed yet: {why}"
+    for name, trouble in s.observed.unclean.items():
+        return Reason.TARGET_REFUSED, f"Secret {name} is no longer used and cannot be removed yet: {trouble}"
     return None
 
 
