@@ -50,9 +50,13 @@ class Program:
 
     def start(self) -> None:
         """Begin; what it says follows what it said before."""
+        self.process = self.spawn()
+
+    def spawn(self) -> subprocess.Popen[bytes]:
+        """The process itself."""
         environ = {**os.environ, "PYTHONUNBUFFERED": "1", **self.environ}
         with self.log.open("ab") as said:
-            self.process = subprocess.Popen(
+            return subprocess.Popen(
                 (sys.executable, "-m", "keywright", *self.command),
                 stdout=said,
                 stderr=subprocess.STDOUT,

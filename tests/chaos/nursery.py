@@ -1,0 +1,153 @@
+"""The tests' side of operator_main.py: lives of operators as processes that are started, signalled and waited for."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from tests.conftest import ROOT
+from tests.running import PATIENCE, Operator
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["ChaosOperator", "Life", "Nursery"]
+
+
+class Life:
+    """One process of the operator; what of subprocess.Popen is needed."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._over = threading.Event()
+
+    def end(self, returncode: int) -> None:
+        """It was seen to end."""
+        self.returncode = returncode
+        self._over.set()
+
+    def poll(self) -> int | None:
+        """The exit status, negative for a signal; None while it lives."""
+        return self.returncode
+
+    def wait(self, seconds: float = PATIENCE) -> int:
+        """As `poll`, once it has ended. Raises TimeoutExpired."""
+        if not self._over.wait(seconds):
+            raise subprocess.TimeoutExpired(f"process {self.pid}", seconds)
+        assert self.returncode is not None
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, if it lives."""
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """SIGKILL; returns when it is gone."""
+        self.send_signal(signal.SIGKILL)
+
+    def is_stopped(self) -> bool:
+        """Whether it is frozen."""
+        return self._stat()[0] == "T"
+
+    def _stat(self) -> list[str]:
+        with open(f"/proc/{self.pid}/stat", encoding="ascii", errors="replace") as stat:  # noqa: PTH123 -- no file to join a path to
+            return stat.read().rpartition(")")[2].split()
+
+    def resident(self) -> int:
+        """Bytes of memory that are its own and in use."""
+        with open(f"/proc/{self.pid}/statm", encoding="ascii") as statm:  # noqa: PTH123 -- as above
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Nursery:
+    """One process with the operator's modules in it, from which lives are forked."""
+
+    def __init__(self, log: Path) -> None:
+        self._said = log.open("ab")
+        environ = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT / "operator"), str(ROOT)))}
+        self._process = subprocess.Popen(
+            (sys.executable, "-m", "tests.chaos.operator_main"),
+            cwd=ROOT,
+            env=environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+        )
+        self._lock = threading.Condition()
+        self._orders = 0
+        self._born: dict[int, Life] = {}
+        self._lives: dict[int, Life] = {}
+        self._ended_early: dict[int, int] = {}
+        self._reader = threading.Thread(target=self._listen, name="nursery")
+        self._reader.start()
+
+    def begin(self, **order: Any) -> Life:
+        """A new life; returns when it is forked."""
+        with self._lock:
+            self._orders += 1
+            number = self._orders
+            assert self._process.stdin is not None
+            self._process.stdin.write(json.dumps({"id": number, **order}).encode() + b"\n")
+            self._process.stdin.flush()
+            assert self._lock.wait_for(lambda: number in self._born, PATIENCE), "no life begins"
+            return self._born.pop(number)
+
+    def close(self) -> None:
+        """End it, and all lives."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        self._said.close()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            said = json.loads(line)
+            with self._lock:
+                pid = said["pid"]
+                if "ended" not in said:
+                    life = self._lives[pid] = self._born[said["id"]] = Life(pid)
+                    if pid in self._ended_early:
+                        life.end(self._ended_early.pop(pid))
+                elif pid in self._lives:
+                    self._lives.pop(pid).end(said["ended"])
+                else:
+                    self._ended_early[pid] = said["ended"]
+                self._lock.notify_all()
+
+
+class ChaosOperator(Operator):
+    """The operator for one namespace, with fail points; options as bootstrap.Options has them."""
+
+    def __init__(self, nursery: Nursery, folder: Path, **options: Any) -> None:
+        """`folder` holds its log and its orders."""
+        super().__init__(folder, folder)
+        self.command = ("run",)
+        self.folder = folder
+        self.options = options
+        self.grace: float | None = None
+        """Seconds that a SIGTERM leaves to what is in flight; None: as always."""
+        self.files: int | None = None
+        """How many files it may open; None: as many as the tests."""
+        self.process: Life | None = None
+        self._nursery = nursery
+
+    def begin(self) -> None:
+        """Start without waiting: it may not live to be ready."""
+        self.process = self.spawn()
+
+    def spawn(self) -> Life:
+        """Fork."""
+        return self._nursery.begin(
+            folder=str(self.folder), log=str(self.log), grace=self.grace, files=self.files, options=self.options
+        )
