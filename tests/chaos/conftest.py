@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.chaos.kept import KeptPlane
 from tests.chaos.nursery import Nursery
 from tests.chaos.proxy import Loop
 from tests.chaos.stage import World
@@ -47,13 +48,15 @@ def loop() -> Iterator[Loop]:
 @pytest.fixture(scope="session")
 def world(
     plane: Plane, sandbox: Sandbox, nursery: Nursery, loop: Loop, tmp_path_factory: pytest.TempPathFactory
-) -> World:
+) -> Iterator[World]:
     """All of it, on a control plane that no other operator works on."""
     folder = tmp_path_factory.mktemp("chaos")
     kubeconfig = folder / "kubeconfig"
     token = plane.token_of("keywright-system", "keywright")
     write_kubeconfig(kubeconfig, server=plane.server, ca_file=plane.ca_file, token=token)
-    return World(plane, sandbox, nursery, loop, kubeconfig, folder)
+    kept = KeptPlane(plane.cluster, plane.tls)
+    yield World(kept, sandbox, nursery, loop, kubeconfig, folder)
+    kept.close()
 
 
 @pytest.fixture
