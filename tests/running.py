@@ -152,7 +152,7 @@ class Sandbox(Program):
         )
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 -- as above
-                return answer.status, json.load(answer)
+                return answer.status, json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, None

@@ -40,12 +40,14 @@ _ACTS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "term": signal.SIGTERM}
 _apikey: ContextVar[str | None] = ContextVar("apikey", default=None)
 _purpose: ContextVar[str] = ContextVar("purpose", default="issuer")
 _folder = Path()
+_places = -1
 
 
 def watch(folder: Path) -> None:
-    """Where this process finds its orders."""
-    global _folder  # noqa: PLW0603 -- one process, one operator
+    """Where this process finds its orders. What it needs is opened here: it may be without a file to spare later on."""
+    global _folder, _places  # noqa: PLW0603 -- one process, one operator
     _folder = folder
+    _places = os.open(folder / PLACES, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
 
 def install() -> None:
@@ -100,13 +102,11 @@ def _passing(effect: str, call: Callable[..., Awaitable[Any]]) -> Callable[..., 
 
 
 def _pass(place: str) -> None:
-    with (_folder / PLACES).open("a") as places:
-        places.write(f"{_apikey.get()} {place}\n")
+    os.write(_places, f"{_apikey.get()} {place}\n".encode())
     orders = _folder / ORDERS
-    try:
-        asked = json.loads(orders.read_text())
-    except FileNotFoundError:
+    if not orders.exists():
         return
+    asked = json.loads(orders.read_text())
     if asked["at"] != place or asked["apikey"] not in (None, _apikey.get()):
         return
     orders.rename(_folder / MET)

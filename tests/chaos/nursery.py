@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from tests.conftest import ROOT
 from tests.running import PATIENCE, Operator
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["ChaosOperator", "Life", "Nursery"]
 
@@ -54,16 +54,31 @@ class Life:
 
     def is_stopped(self) -> bool:
         """Whether it is frozen."""
-        return self._stat()[0] == "T"
+        return self._read("stat").rpartition(")")[2].split()[0] == "T"
 
-    def _stat(self) -> list[str]:
-        with open(f"/proc/{self.pid}/stat", encoding="ascii", errors="replace") as stat:  # noqa: PTH123 -- no file to join a path to
-            return stat.read().rpartition(")")[2].split()
+    def peak(self) -> int:
+        """The most bytes of memory that it has held at once since `forget_peak`."""
+        return int(re.findall(r"VmHWM:\s+(\d+) kB", self._read("status"))[0]) * 1024
 
-    def resident(self) -> int:
-        """Bytes of memory that are its own and in use."""
-        with open(f"/proc/{self.pid}/statm", encoding="ascii") as statm:  # noqa: PTH123 -- as above
-            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    def forget_peak(self) -> None:
+        """From now on anew."""
+        (self._proc / "clear_refs").write_text("5")
+
+    def files(self) -> int:
+        """How many it has open."""
+        return len(list((self._proc / "fd").iterdir()))
+
+    def limit_files(self, most: int | None) -> None:
+        """How many it may open from now on; None: as many as ever."""
+        _, ever = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (ever if most is None else most, ever))
+
+    @property
+    def _proc(self) -> Path:
+        return Path("/proc") / str(self.pid)
+
+    def _read(self, name: str) -> str:
+        return (self._proc / name).read_text(encoding="ascii", errors="replace")
 
 
 class Nursery:
@@ -137,8 +152,8 @@ class ChaosOperator(Operator):
         self.options = options
         self.grace: float | None = None
         """Seconds that a SIGTERM leaves to what is in flight; None: as always."""
-        self.files: int | None = None
-        """How many files it may open; None: as many as the tests."""
+        self.says_to: Path | None = None
+        """Where its log goes, if not to its folder."""
         self.process: Life | None = None
         self._nursery = nursery
 
@@ -148,6 +163,5 @@ class ChaosOperator(Operator):
 
     def spawn(self) -> Life:
         """Fork."""
-        return self._nursery.begin(
-            folder=str(self.folder), log=str(self.log), grace=self.grace, files=self.files, options=self.options
-        )
+        log = self.says_to or self.log
+        return self._nursery.begin(folder=str(self.folder), log=str(log), grace=self.grace, options=self.options)

@@ -11,7 +11,6 @@ import asyncio
 import json
 import os
 import random
-import resource
 import signal
 import sys
 from pathlib import Path
@@ -70,9 +69,6 @@ def _live(order: dict[str, Any]) -> None:
         nothing = os.open(os.devnull, os.O_RDONLY)
         for here, there in ((nothing, 0), (log, 1), (log, 2)):
             os.dup2(here, there)
-        if order["files"] is not None:
-            _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (order["files"], most))
         failpoints.watch(Path(order["folder"]))
         _set_up_logging(LogFormat.TEXT, LogLevel.DEBUG)
         if order["grace"] is not None:

@@ -95,6 +95,31 @@ class Stage(Team):
         spec = {"inventoryInterval": "2s", "requests": {"perSecond": 1000, "burst": 1000, "timeout": "3s"}}
         super().create_issuer(name, kind=kind, **{"url": self.proxy.url, "spec": spec} | changes)
 
+    # What people do at the platform.
+
+    def make_workspace(self, name: str) -> str:
+        """A new workspace's uuid."""
+        status, made = self.sandbox.call("POST", "/v1/admin/workspaces", {"name": name, "admin_user_id": self._admin()})
+        assert status in (200, 201), status
+        return made["uuid"]
+
+    def make_key(self, name: str) -> str:
+        """A key made by hand; its id."""
+        _, found = self.sandbox.call("GET", "/v1/admin/workspaces?search=search-prod")
+        body = {"name": name, "workspace_uuid": found["items"][0]["uuid"], "user_id": self._admin()}
+        status, made = self.sandbox.call("POST", "/v1/admin/api-keys", body)
+        assert status in (200, 201), status
+        return made["key_id"]
+
+    def revoke_key(self, key_id: str) -> None:
+        """The console's trash icon."""
+        status, _ = self.sandbox.call("DELETE", f"/v1/admin/api-keys/{key_id}")
+        assert status == 200, status
+
+    def _admin(self) -> str:
+        _, users = self.sandbox.call("GET", "/v1/admin/users")
+        return next(member["uuid"] for member in users["members"] if member["email"] == "admin@example.com")
+
     def close(self) -> None:
         """End what runs."""
         for operator in self.operators:
@@ -149,6 +174,10 @@ class Stage(Team):
         """Of a KeyIssuer."""
         path = f"{GROUP}/namespaces/{self.namespace}/keyissuers/{name}"
         return self.plane.call("GET", path).get("status") or {}
+
+    def issuer_ready(self, name: str = "mistral") -> dict[str, Any]:
+        """A KeyIssuer's condition."""
+        return next((c for c in self.issuer_status(name).get("conditions", ()) if c["type"] == "Ready"), {})
 
     def tagged(self) -> dict[str, str]:
         """Id and name of all live keys with this cluster's tag, however they came about."""
