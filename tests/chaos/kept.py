@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 import urllib.parse
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.conftest import Plane
+from tests.running import PATIENCE
 
 __all__ = ["KeptPlane"]
+
+_AGAIN = 0.1
+"""Seconds; the apiserver asks for one while it sets a kind up anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,8 @@ class KeptPlane(Plane):
         content_type: str = "application/json",
         token: str | None = None,
     ) -> dict[str, Any]:
-        """As a Plane's; an apiserver that cannot be reached raises OSError."""
+        """As a Plane's; an apiserver that cannot be reached raises OSError, one that asks to come back (429) is asked again."""
+        deadline = time.monotonic() + PATIENCE
         headers = {"Authorization": f"Bearer {token or self.admin_token}", "Content-Type": content_type}
         data = None if body is None else json.dumps(body).encode()
         while True:
@@ -44,6 +50,9 @@ class KeptPlane(Plane):
                     continue
                 raise ConnectionError(f"{method} {path}: {error}") from None
             self.idle.append(connection)
+            if answer.status == http.HTTPStatus.TOO_MANY_REQUESTS and time.monotonic() < deadline:
+                time.sleep(_AGAIN)
+                continue
             if answer.status >= http.HTTPStatus.BAD_REQUEST:
                 raise RuntimeError(f"{method} {path}: {answer.status} {said.decode()[:500]}")
             return json.loads(said)

@@ -327,7 +327,7 @@ class Consumer:
     def _read(self) -> tuple[str, str] | None:
         try:
             secret = self._stage.plane.call("GET", self._path)
-        except RuntimeError:
+        except (RuntimeError, OSError):  # not there yet, or nobody to ask
             return None
         if "api-key" not in secret.get("data", {}):
             return None
