@@ -56,6 +56,7 @@ def install() -> None:
         (_Cluster, ("add_finalizer", "remove_finalizer", "patch_status")),
         (_Sink, ("deliver", "fence", "rewrite", "clean")),
         (_Issuer, ("create", "revoke", "check")),
+        (bootstrap.Operator, ("sync",)),
     ):
         for effect in effects:
             setattr(cls, effect, _passing(effect, getattr(cls, effect)))

@@ -172,6 +172,7 @@ def test_what_a_watch_did_not_tell(fragile: World):
             uids[name] = stage.object(name)["metadata"]["uid"]
         version = stage.object(names[0])["metadata"]["resourceVersion"]
         operator.signal(signal.SIGSTOP)
+        fragile.plane.cluster.restart_apiserver(grace=0)  # and with it the connections that events would wait in
         edited, deleted, robbed = names[:3], names[3:5], names[5]
         for name in edited:
             stage.patch(name, {"spec": {"label": f"{name} edited"}})
@@ -179,7 +180,6 @@ def test_what_a_watch_did_not_tell(fragile: World):
             stage.delete(name)
         stage.delete_secret(f"{robbed}-key")
         stage.create("new")
-        fragile.plane.cluster.restart_apiserver(grace=0)
         wait_for(lambda: is_forgotten(stage, version), "old versions are forgotten")
         operator.signal(signal.SIGCONT)
         for name in deleted:

@@ -200,6 +200,22 @@ def a_secret_that_comes_or_goes_before_the_delivery(stage: Stage):
 
 
 @scenarios
+def a_secret_deleted_while_an_operator_begins(stage: Stage):
+    """K2: gone between the operator's own list and the one that its watch goes on from: no event tells of it, and it is made again."""
+    operator = stage.an_operator()
+    stage.create(rotation={"overlap": "0s"})
+    stage.ready()
+    operator.stop()
+    stage.fail_at(operator, "after sync", "stop")
+    operator.begin()
+    stage.failed(operator, "stop")
+    stage.delete_secret("search-key")
+    operator.signal(signal.SIGCONT)
+    stage.ready(revision=2)
+    stage.holds()
+
+
+@scenarios
 def two_at_once(stage: Stage):
     """C11: two operators over the same ApiKeys break each other's attempts off, and no key is lost or doubled by it.
 
