@@ -125,11 +125,14 @@ class FakeIssuer:
             created_at=self._platform.clock(),
         )
 
-    async def revoke(self, key_id: KeyId) -> None:
+    async def revoke(self, key_id: KeyId, workspace_id: str | None = None) -> None:
         """A DELETE."""
         self._authorize()
         self._platform.faults.before("revoke")
         live = self._platform.keys.pop(key_id, None)
+        known = {workspace.id for workspace in self._platform.workspaces}
+        if live is None and workspace_id is not None and workspace_id not in known:
+            raise Rejected("the admin key is one of another organization", reason="WorkspaceNotFound")
         if live:
             self._platform.dead[live.plaintext] = self._platform.clock()
         self._platform.faults.after("revoke")
