@@ -6,13 +6,14 @@ Knows every part by its constructor and nothing of how events arrive: wiring fee
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import re
 import secrets
 import socket
 import string
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -23,8 +24,8 @@ from keywright.adapters.kube_login import own_namespace
 from keywright.adapters.kube_objects import KubeCluster
 from keywright.adapters.kube_secret import SecretSink
 from keywright.adapters.mistral import mistral_factory
-from keywright.errors import Rejected, Unauthorized
-from keywright.keys import AttemptId
+from keywright.errors import Ambiguous, Rejected, Retryable, Terminal, Unauthorized
+from keywright.keys import AttemptId, ResourceKey
 from keywright.metrics import Metrics
 from keywright.ports.lease import Unshared
 from keywright.reconcile.directory import IssuerDirectory
@@ -51,9 +52,17 @@ __all__ = [
     "valid_cluster_id",
 ]
 
+_log = logging.getLogger(__name__)
+
 GRACE: Final = 25.0
 """Seconds that passes in flight have to finish after a SIGTERM: less than the pod's 30."""
 _WORKERS: Final = 50
+_LISTED: Final = 1.0
+"""Seconds without another listed object after which a watch has listed all."""
+_LISTED_NOT: Final = 5.0
+"""Seconds until a list that failed is asked for again."""
+_LIST_AGAIN: Final = 600.0
+"""Seconds after which all is listed again anyhow: a watch that finds nothing left to list says nothing at all."""
 _ALPHABET: Final = string.ascii_lowercase + string.digits
 _SINCE_BOOT: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """A lease runs on while the machine sleeps: only the first of the two counts that, and only Linux has it."""
@@ -129,6 +138,8 @@ class Operator:
         self.cluster_id = cluster_id
         self.metrics = Metrics.create()
         self._working = False
+        self._listed = asyncio.Event()
+        self._catching_up: asyncio.Task[None] | None = None
         self.cluster_scope = not options.namespaces
         self.cluster = KubeCluster(
             api, _now, options.namespaces or None, busy=lambda: self.engine.queue.in_flight > _WORKERS // 4
@@ -155,19 +166,24 @@ class Operator:
             metrics=self.metrics,
         )
 
-    async def sync(self) -> None:
-        """List once, so that absence is known before the first decision. Raises Rejected where CRDs or rights are missing."""
-        await self.sink.sync()
-        await self.cluster.sync()
+    async def sync(self) -> list[ResourceKey]:
+        """List all, so that absence is known. Returns the ApiKeys that this told something about.
+
+        Raises Rejected where CRDs or rights are missing.
+        """
+        return [*await self.sink.sync(), *await self.cluster.sync()]
 
     def start(self) -> None:
         """Look at everything that was listed, and begin to work."""
         self._working = True
         self.metrics.leader.set(1)
         self.engine.start(self.cluster.issuers())
+        self._catching_up = asyncio.create_task(self._catch_up(), name="catching-up")
 
     async def finish(self, grace: float = GRACE) -> bool:
         """Finish what is in flight, take nothing new. False where something had to be cut off."""
+        if self._catching_up is not None:
+            self._catching_up.cancel()
         clean = await self.engine.finish(grace)
         self.metrics.leader.set(0)
         await self.cluster.drain(2.0)
@@ -178,12 +194,14 @@ class Operator:
         await self.engine.close()
 
     def seen_api_key(self, event_type: str | None, seen: Object) -> None:
-        """A watch spoke of an ApiKey."""
+        """A watch spoke of an ApiKey; `event_type` None: it listed it."""
+        self._hear(event_type)
         if self.cluster.seen("ApiKey", event_type, seen) and self._working:
             self.engine.api_key_changed(seen, deleted=event_type == "DELETED")
 
     def seen_issuer(self, kind: str, event_type: str | None, seen: Object) -> None:
         """A watch spoke of an issuer."""
+        self._hear(event_type)
         ref = kind, seen["metadata"].get("namespace"), seen["metadata"]["name"]
         before = self.cluster.issuer(*ref)
         if self.cluster.seen(kind, event_type, seen) and self._working:
@@ -191,8 +209,39 @@ class Operator:
 
     def seen_secret(self, event_type: str | None, seen: Object) -> None:
         """A watch spoke of a Secret of ours; its plaintext is forgotten at once."""
+        self._hear(event_type)
         if self.sink.seen(event_type, seen) and self._working:
             self.engine.target_changed(seen["metadata"]["namespace"], seen["metadata"]["name"])
+
+    def _hear(self, event_type: str | None) -> None:
+        if event_type is None:
+            self._listed.set()
+
+    async def _catch_up(self) -> None:
+        """List again once a watch has listed, at its start or since it had lost the thread.
+
+        What was deleted between the last that was seen and that list, no event tells of.
+        """
+        half = False
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._listed.wait(), _LIST_AGAIN)
+            while self._listed.is_set():
+                self._listed.clear()
+                await asyncio.sleep(_LISTED)
+            try:
+                told = await self.sync()
+            except (Retryable, Ambiguous, Terminal) as error:
+                _log.info("listing again: %s", error)
+                half = True
+                self._listed.set()
+                await asyncio.sleep(_LISTED_NOT)
+                continue
+            if half:  # whom the half of a list told something about is not known any more
+                told = [ResourceKey(o["metadata"]["namespace"], o["metadata"]["name"]) for o in self.cluster.api_keys()]
+                half = False
+            for key in told:
+                self.engine.queue.add(key)
 
     def _requested(self, operation: str, code: str, seconds: float) -> None:
         self.metrics.issuer_request_seconds.labels(operation, code).observe(seconds)

@@ -128,6 +128,17 @@ async def revoking_again_is_done_already(place: Place) -> None:
     await place.issuer.revoke(KeyId(str(uuid.uuid4())))
 
 
+async def revoking_is_done_already_where_the_workspace_is_known(place: Place) -> None:
+    """A key that is gone counts as revoked in the organization of its workspace, and nowhere else."""
+    issued = await place.create(a_name())
+    workspace = next(one for one in await place.issuer.workspaces() if one.name == place.workspace)
+    await place.issuer.revoke(issued.key_id, workspace.id)
+    await place.issuer.revoke(issued.key_id, workspace.id)
+    with pytest.raises(Rejected) as refused:
+        await place.issuer.revoke(issued.key_id, str(uuid.uuid4()))
+    assert refused.value.reason == "WorkspaceNotFound"
+
+
 async def revoking_one_leaves_the_others(place: Place) -> None:
     """Two keys of one name: only the one that is named dies."""
     request = await place.request(a_name())
@@ -211,6 +222,7 @@ LAWS: Final[tuple[Law, ...]] = (
     a_name_filter_finds_by_tag,
     a_revoked_key_is_gone_and_refused,
     revoking_again_is_done_already,
+    revoking_is_done_already_where_the_workspace_is_known,
     revoking_one_leaves_the_others,
     a_made_up_key_is_refused,
     an_unknown_workspace_is_rejected,

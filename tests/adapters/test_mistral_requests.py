@@ -105,6 +105,24 @@ async def test_a_404_of_nowhere_revokes_nothing(wire, an_issuer):
     assert caught.value.reason == "IssuerInvalid"
 
 
+@pytest.mark.parametrize("archived", [False, True])
+async def test_a_404_of_the_workspace_s_own_organization_is_believed(wire, an_issuer, sent, archived):
+    """Also where the workspace has been archived since."""
+    there = http(200, {"total": 1, "items": [{"uuid": USER, "name": "search-prod"}]})
+    nothing = http(200, {"total": 0, "items": []})
+    wire.answers(http(404), EMPTY_LIST, *([nothing, there] if archived else [there]))
+    await an_issuer().revoke(KeyId(KEY_ID), USER.upper())
+    assert ("is_archived=true" in sent()[-1]) == archived
+
+
+async def test_a_404_of_another_organization_revokes_nothing(wire, an_issuer):
+    """It knows neither the key nor its workspace: the key may live on in its own organization."""
+    wire.answers(http(404), EMPTY_LIST, http(200, {"total": 0, "items": []}))
+    with pytest.raises(Rejected, match="another organization") as caught:
+        await an_issuer().revoke(KeyId(KEY_ID), USER)
+    assert caught.value.reason == "WorkspaceNotFound"
+
+
 @pytest.mark.parametrize(
     ("script", "kind"),
     [

@@ -181,11 +181,14 @@ class FakeIssuer:
             created_at=self._platform.clock(),
         )
 
-    async def revoke(self, key_id: KeyId) -> None:
+    async def revoke(self, key_id: KeyId, workspace_id: str | None = None) -> None:
         """A DELETE."""
         self._authorize()
         await self._faults.before("revoke")
         self._lease.require(_DEADLINE)
+        known = {workspace.id for workspace in self._platform.workspaces}
+        if key_id not in self._platform.keys and workspace_id is not None and workspace_id not in known:
+            raise Rejected("the admin key is one of another organization", reason="WorkspaceNotFound")
         self._platform.end(key_id)
         await self._faults.after("revoke")
 

@@ -115,10 +115,11 @@ class MistralIssuer(Issuer):
             created_at=created.created_at,
         )
 
-    async def revoke(self, key_id: KeyId) -> None:
+    async def revoke(self, key_id: KeyId, workspace_id: str | None = None) -> None:
         """As the port says; DELETE /api-keys/{key_id}.
 
-        A 404 is believed only from an Admin API that answers: a wrong adminPath, too, answers 404 to everything.
+        A 404 is believed only from an Admin API that answers, and knows the workspace: a wrong adminPath answers 404 to everything,
+        and another organization to all our keys.
         """
         if not _KEY_ID.fullmatch(key_id):
             raise Rejected(
@@ -128,6 +129,7 @@ class MistralIssuer(Issuer):
         outcome = await self._ask("revoke", "DELETE", f"/api-keys/{key_id}")
         if isinstance(outcome, Answer) and outcome.status == 404:  # noqa: PLR2004 - HTTP: not found
             await self._read("list", "/api-keys", KeyPage, limit="1", offset="0")
+            await self._recognize(workspace_id)
             return
         if isinstance(outcome, Answer) and outcome.status == 409:  # noqa: PLR2004 - HTTP: conflict
             raise Unavailable(
@@ -171,11 +173,7 @@ class MistralIssuer(Issuer):
 
     async def workspaces(self) -> Sequence[Workspace]:
         """As the port says; GET /workspaces, read again where its total does not add up."""
-        for _ in range(_TRIES):
-            found = await self._workspaces_once()
-            if found is not None:
-                return found
-        raise Unavailable(f"{self._name}: its workspaces change faster than they can be listed; it is tried again")
+        return await self._workspaces(archived=False)
 
     async def user_id(self, user: str) -> str:
         """As the port says; GET /users/{user_id} for a uuid, GET /users?email= for an address."""
@@ -222,7 +220,27 @@ class MistralIssuer(Issuer):
         """As the port says."""
         await self._client.close()
 
-    async def _workspaces_once(self) -> list[Workspace] | None:
+    async def _recognize(self, workspace_id: str | None) -> None:
+        """Whether this is the organization that has this workspace; None: nobody knows."""
+        if workspace_id is None:
+            return
+        for archived in (False, True):
+            if any(one.id.lower() == workspace_id.lower() for one in await self._workspaces(archived=archived)):
+                return
+        raise Rejected(
+            f"{self._name} knows neither the key nor its workspace {workspace_id}: the admin key is one of another organization; put one "
+            "of the key's own into the Secret that spec.mistral.adminKeySecretRef names",
+            reason=Reason.WORKSPACE_NOT_FOUND,
+        )
+
+    async def _workspaces(self, *, archived: bool) -> list[Workspace]:
+        for _ in range(_TRIES):
+            found = await self._workspaces_once(archived=archived)
+            if found is not None:
+                return found
+        raise Unavailable(f"{self._name}: its workspaces change faster than they can be listed; it is tried again")
+
+    async def _workspaces_once(self, *, archived: bool) -> list[Workspace] | None:
         """None where pages and total do not agree: something was created or archived meanwhile."""
         found: dict[str, Workspace] = {}
         total = None
@@ -231,7 +249,7 @@ class MistralIssuer(Issuer):
                 "workspaces",
                 "/workspaces",
                 WorkspacePage,
-                is_archived="false",
+                is_archived="true" if archived else "false",
                 page=str(number),
                 page_size=str(PAGE),
             )

@@ -67,8 +67,12 @@ class Issuer(Protocol):
         """
         ...
 
-    async def revoke(self, key_id: KeyId) -> None:
-        """Delete a key; one that is not there counts as deleted. May be repeated."""
+    async def revoke(self, key_id: KeyId, workspace_id: str | None = None) -> None:
+        """Delete a key; one that is not there counts as deleted. May be repeated.
+
+        `workspace_id`: of the key, where it is known: a platform that has neither, archived or not, is another organization's, and
+        Rejected(WorkspaceNotFound) is raised.
+        """
         ...
 
     async def list_keys(self, name: str | None = None, *, pace: Pace | None = None) -> Sequence[ListedKey]:
