@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 HISTORIES = int(os.environ.get("KEYWRIGHT_HISTORIES", "20000"))
 SEED = 1
-_ENOUGH = 150
+_ENOUGH = 60
 """Histories that a guard's absence is searched in, beside the one that is kept for it."""
 
 
