@@ -327,6 +327,36 @@ def test_a_status_that_a_newer_version_wrote(fragile: World):
         stage.holds()
 
 
+def test_kinds_that_are_not_served_yet(fragile: World):
+    """K5: an operator that starts before its kinds waits, says what to do, and begins once they are there."""
+    with fragile.stage() as stage:
+        installed = stage.plane.call("GET", CRD)
+        [version] = installed["spec"]["versions"]
+        stage.plane.call(
+            "PUT", CRD, installed | {"spec": installed["spec"] | {"versions": [version | {"served": False}]}}
+        )
+        operator = stage.an_operator(started=False)
+        try:
+            wait_for(lambda: not is_served(stage), "the kind is not served any more")
+            operator.begin()
+            operator.says("waiting: .* run kubectl apply --server-side -f crds")
+        finally:
+            stage.plane.call("PUT", CRD, stage.plane.call("GET", CRD) | {"spec": installed["spec"]})
+        wait_for(lambda: is_served(stage), "the kind is served")
+        stage.create()
+        stage.holds()
+
+
+def is_served(stage: Stage) -> bool:
+    """Whether the apiserver knows ApiKeys."""
+    try:
+        stage.objects()
+    except RuntimeError as error:
+        assert " 404 " in str(error)
+        return False
+    return True
+
+
 @pytest.mark.parametrize("field", ["attempt", "recentIssuances"])
 def test_a_field_that_an_older_kind_drops(fragile: World, field: str):
     """K14: noticed, said, tried seldom; without a written intent no key is asked for, and none twice."""
