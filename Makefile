@@ -10,9 +10,12 @@ STAMPS := .stamps
 PYTEST := $(BIN)/pytest
 # Two workers beside one shared control plane: more would only queue at its two cores.
 JOBS ?= 2
+# make simulate: how many histories, and from which seed.
+N ?= 20000
+SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint format unit test demo bench generate lock controlplane clean
+.PHONY: help install lint format unit test simulate demo bench generate lock controlplane clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +51,9 @@ unit: install ## tests that need no control plane
 
 test: install controlplane ## every test, on the real control plane
 	@$(PYTEST) -q -n $(JOBS) --dist loadgroup
+
+simulate: install ## N histories of the simulation from SEED on; the last line is the verdict
+	@$(BIN)/python -m tests.simulation.run $(N) $(SEED)
 
 demo: install controlplane ## the whole life of a few keys on this machine
 	@$(BIN)/keywright demo $(DEMO)

@@ -139,6 +139,20 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         _remove(Path(os.environ.pop(FOLDER)))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the simulation has seen: how many histories, from which seeds, and what each guard is for."""
+    passed = [report for report in terminalreporter.getreports("passed") if report.when == "call"]
+    properties = [entry for report in passed for entry in report.user_properties]
+    if histories := [count for name, count in properties if name == "histories"]:
+        terminalreporter.section("simulation")
+        seeds = f"seeds 1 to {len(histories)}"
+        terminalreporter.write_line(f"{sum(histories)} histories, {seeds}, 0 violations in those that passed")
+    if guards := sorted(row for name, row in properties if name == "guard"):
+        terminalreporter.section("guards of the protocol, each left out")
+        for row in guards:
+            terminalreporter.write_line(row)
+
+
 def bring_up(name: str) -> Plane:
     """The run's control plane of this name, with crds/ and manifests/ applied; brought up by whoever asks first."""
     folder = Path(os.environ[FOLDER])

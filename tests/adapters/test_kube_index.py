@@ -10,8 +10,9 @@ from keywright.adapters.kube_index import ApiKeyIndex
 
 KEYS = st.sampled_from([("a", "one"), ("a", "two"), ("b", "one")])
 KINDS = st.sampled_from(["KeyIssuer", "ClusterKeyIssuer"])
+ISSUERS = st.tuples(KINDS, st.sampled_from("ij"))
 CHANGES = st.lists(
-    st.tuples(KEYS, st.one_of(st.none(), st.tuples(st.sampled_from("st"), KINDS, st.sampled_from("ij")))), max_size=12
+    st.tuples(KEYS, st.one_of(st.none(), st.tuples(st.sampled_from("st"), ISSUERS, st.sets(ISSUERS)))), max_size=12
 )
 
 
@@ -25,8 +26,9 @@ def test_the_index_is_what_a_search_would_find(changes):
         before = there.pop((namespace, name), None)
         after = None
         if change:
-            secret, kind, issuer = change
-            after = stored(an_api_key(namespace, name, target=secret, issuer=(kind, issuer)), uid=f"{number:08}-x")
+            secret, issuer, makers = change
+            after = stored(an_api_key(namespace, name, target=secret, issuer=issuer), uid=f"{number:08}-x")
+            after["status"] = {"previous": [{"issuer": {"kind": kind, "name": one}} for kind, one in makers]}
             there[namespace, name] = after
         index.replace(before, after)
     found = {key: obj["spec"] for key, obj in there.items()}
@@ -40,6 +42,12 @@ def test_the_index_is_what_a_search_would_find(changes):
                 users = {k for k, s in found.items() if s["issuerRef"] == ref and scope in (None, k[0])}
                 assert {(k.namespace, k.name) for k in index.of_issuer(kind, scope, issuer)} == users
                 assert index.count(kind, scope, issuer, namespace) == len([k for k in users if k[0] == namespace])
+                others = {
+                    k
+                    for k, obj in there.items()
+                    if k not in users and {"issuer": ref} in obj["status"]["previous"] and scope in (None, k[0])
+                }
+                assert {(k.namespace, k.name) for k in index.of_maker(kind, scope, issuer)} == others
     if not there:
         assert not any(vars(index).values()), "nothing is kept of what is gone"
 

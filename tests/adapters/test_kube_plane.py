@@ -19,7 +19,7 @@ from keywright.adapters.kube_objects import KubeCluster
 from keywright.adapters.kube_secret import SecretSink
 from keywright.api.apikey import KeyIssuerIdentity
 from keywright.api.base import ConfigMapKeyRef, SecretKeyRef
-from keywright.errors import Conflict, Rejected, Unavailable
+from keywright.errors import Conflict, Rejected, Unauthorized, Unavailable
 from keywright.keys import KeyId, ResourceKey, SecretValue
 from keywright.planning.layout import layout_digest_of
 from keywright.planning.observed import Absent, Foreign, Present
@@ -139,7 +139,7 @@ async def test_a_delivery_stands_as_it_should_and_is_known_at_once(sink, secrets
     assert present.digest == SecretValue(plaintext).digest()
     assert present.layout_digest == layout_digest_of(layout, owner)
     assert await sink.read(namespace, layout.name) == present == sink.known(namespace, layout.name)
-    assert sink.recorded() == [present.record.key_id]
+    assert list(sink.recorded()) == [present.record.key_id]
     field_managers = {entry["manager"] for entry in secret["metadata"]["managedFields"]}
     assert not holds(str(secret["metadata"]), plaintext)
     assert len(field_managers) == 1
@@ -271,7 +271,7 @@ async def test_cleaning_names_the_version_it_was_decided_for(sink, secrets_of, n
     await sink.clean(namespace, layout.name, present.version)
     assert await sink.read(namespace, layout.name) == Absent()
     assert sink.known(namespace, layout.name) is None
-    assert sink.recorded() == []
+    assert sink.recorded() == {}
     await sink.clean(namespace, layout.name, present.version)
     secrets_of("POST", "", {"metadata": {"name": layout.name}})
     await refused(sink.clean(namespace, layout.name, present.version), Conflict)
@@ -556,9 +556,20 @@ async def test_labels_of_a_namespace_are_asked_for_once_a_minute(cluster, plane,
             await cluster.namespace_labels("nowhere")
 
 
-async def test_a_right_that_is_missing_is_named(cluster, applied, namespace):
-    """The operator may not write specs: the message names verb and resource."""
-    seen = applied()
-    stolen = {**seen, "kind": "KeyIssuer", "metadata": {**seen["metadata"], "finalizers": []}}
-    with pytest.raises(Exception, match=r'cannot patch resource "keyissuers" in API group "keywright\.dev"'):
-        await cluster.add_finalizer(stolen)
+async def test_a_right_that_is_missing_is_named(api, namespace):
+    """What manifests/ do not grant is refused with verb and resource."""
+    with pytest.raises(Unauthorized, match=r'cannot patch resource "namespaces" in API group ""'):
+        await api.request("PATCH", f"/api/v1/namespaces/{namespace}", body={}, content_type=MERGE)
+
+
+async def test_a_namespace_on_its_way_out_is_known_as_such(cluster, plane):
+    """While something holds it, and once it is gone."""
+    with plane.a_namespace() as namespace:
+        at = f"/api/v1/namespaces/{namespace}"
+        keep = {"metadata": {"name": "keep", "finalizers": ["example.com/keep"]}}
+        plane.call("POST", f"{at}/configmaps", keep)
+        assert await cluster.is_ending(namespace) is False
+        plane.call("DELETE", at)
+        assert await cluster.is_ending(namespace) is True
+        plane.call("PATCH", f"{at}/configmaps/keep", {"metadata": {"finalizers": None}}, content_type=MERGE)
+    assert await cluster.is_ending("never-made") is True

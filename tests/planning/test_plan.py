@@ -39,6 +39,7 @@ from keywright.planning.steps import (
     AddFinalizer,
     CleanTarget,
     FenceTarget,
+    HoldIssuer,
     IssueAndDeliver,
     Look,
     ReleaseFinalizer,
@@ -51,7 +52,7 @@ from keywright.planning.steps import (
 
 @dataclass(frozen=True)
 class Row:
-    """One situation and what is decided; `of` are attributes of the step, `says` a part of Ready's message."""
+    """One situation and what is decided; `of` are attributes of the step, `says` a part of Ready's message, or of the decision's."""
 
     step: type
     reason: Reason
@@ -74,6 +75,10 @@ ELSEWHERE = an_api_key(target={"secret": {"name": "elsewhere"}})
 OTHER_KEY = ResourceKey("search", "older")
 OTHER_UID = "ffffffff-0000-4000-8000-000000000000"
 REFUSED = Refusal(Reason.ADMIN_KEY_REFUSED, "the platform refused the admin key (401); put a valid one")
+GONE = Refusal(Reason.ISSUER_CREDENTIALS_GONE, "keyissuer/mistral has no admin key; create it")
+ISSUER_GOES = Refusal(
+    Reason.ISSUER_DELETING, "keyissuer/mistral is being deleted; write another issuer into spec.issuerRef"
+)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
@@ -102,6 +107,14 @@ FIRST = {
     ),
     "all is well and the finalizer is not on: it goes on before anything is written down": Row(
         AddFinalizer, Reason.NOT_ISSUED, seen=all_known(subject=a_subject(finalizer=False))
+    ),
+    "all is well and the issuer is not held: it is, before anything is written down": Row(
+        HoldIssuer, Reason.NOT_ISSUED, seen=all_known(issuer=facts(held=False)), of={"issuer": ISSUER}
+    ),
+    "the ApiKey is bound before the issuer: an issuer is held by nobody who may be gone": Row(
+        AddFinalizer,
+        Reason.NOT_ISSUED,
+        seen=all_known(issuer=facts(held=False), subject=a_subject(finalizer=False)),
     ),
     "all is well: the attempt is written down before the request": Row(
         WriteStatus, Reason.NOT_ISSUED, seen=all_known(), of={"purpose": "intent"}
@@ -147,6 +160,28 @@ REFUSALS = {
         spec=an_api_key(target={"vault": {"storeRef": {"name": "v"}, "path": "p"}}),
         says="write spec.target.secret",
         types=("Ready", "Stalled"),
+    ),
+    "an issuer that is being deleted makes no key": Row(
+        WriteStatus,
+        Reason.ISSUER_DELETING,
+        seen=observed(issuer=ISSUER_GOES),
+        says="write another issuer into spec.issuerRef",
+        types=("Ready", "Stalled"),
+    ),
+    "nor does it replace one, which goes on working": Row(
+        WriteStatus,
+        Reason.ISSUER_DELETING,
+        status=settled(),
+        seen=all_known(THERE, issuer=ISSUER_GOES, subject=a_subject(rotate="now")),
+        says="The key still works. Its renewal fails: keyissuer/mistral is being deleted",
+        types=("Ready", "Stalled"),
+    ),
+    "it revokes what is over all the same": Row(
+        RevokeKey,
+        Reason.REVOKED,
+        status=settled(previous=[a_previous_key(ends=-MINUTE)]),
+        seen=all_known(THERE, issuer=ISSUER_GOES),
+        of={"key_id": "key-0"},
     ),
     "a date in the past is refused": Row(
         WriteStatus, Reason.EXPIRY_IN_PAST, spec=an_api_key(expiry={"date": "2020-01-31"}), says="2020-01-31 is over"
@@ -696,6 +731,115 @@ RECOVERY = {
     ),
 }
 
+TODAY, YESTERDAY = NOW.date(), (NOW - DAY).date()
+LATE = a_closed_attempt(ago=DAY)
+FENCED = a_target(fence="ccccccc1")
+TOLD = a_closed_attempt(ago=DAY, in_use=["key-c"])
+
+SOMEBODY_USES = {
+    "a key used on a later day than its attempt began is told of, and not revoked": Row(
+        WriteStatus,
+        Reason.STRAY_KEY,
+        status=ApiKeyStatus(closed_attempts=[LATE]),
+        seen=observed(FENCED, fresh=True, **listed(("key-c", "ccccccc1"), last_used=TODAY)),
+        of={"purpose": "report"},
+    ),
+    "used on the day its attempt began: that may have been our own call, and it is revoked": Row(
+        RevokeKey,
+        Reason.LATE_KEY_REVOKED,
+        status=ApiKeyStatus(closed_attempts=[LATE]),
+        seen=observed(FENCED, fresh=True, **listed(("key-c", "ccccccc1"), last_used=YESTERDAY)),
+        of={"key_id": "key-c"},
+    ),
+    "begun just before midnight, tried just after it: our own call too": Row(
+        RevokeKey,
+        Reason.LATE_KEY_REVOKED,
+        status=ApiKeyStatus(
+            closed_attempts=[a_closed_attempt(started_at=NOW.replace(hour=23, minute=59, second=58) - DAY)]
+        ),
+        seen=observed(FENCED, fresh=True, **listed(("key-c", "ccccccc1"), last_used=TODAY)),
+        of={"key_id": "key-c"},
+    ),
+    "an attempt that went on for days before it was closed is judged by its beginning": Row(
+        WriteStatus,
+        Reason.STRAY_KEY,
+        status=ApiKeyStatus(closed_attempts=[a_closed_attempt(started_at=NOW - 3 * DAY)]),
+        seen=observed(FENCED, fresh=True, **listed(("key-c", "ccccccc1"), last_used=TODAY)),
+    ),
+    "an older status that tells of the closing only is judged by that: a later day": Row(
+        WriteStatus,
+        Reason.STRAY_KEY,
+        status=ApiKeyStatus(closed_attempts=[a_closed_attempt(ago=DAY, started_at=None)]),
+        seen=observed(FENCED, fresh=True, **listed(("key-c", "ccccccc1"), last_used=TODAY)),
+    ),
+    "an older status that tells of the closing only is judged by that: the same day": Row(
+        RevokeKey,
+        Reason.LATE_KEY_REVOKED,
+        status=ApiKeyStatus(closed_attempts=[a_closed_attempt(started_at=None)]),
+        seen=observed(FENCED, fresh=True, **listed(("key-c", "ccccccc1"), last_used=TODAY)),
+    ),
+    "told of already, it is left in peace": Row(
+        Wait,
+        Reason.ISSUED,
+        status=settled(closed_attempts=[TOLD]),
+        seen=all_known(THERE, **listed(("key-c", "ccccccc1"), last_used=TODAY)),
+    ),
+    "another key of the same attempt that nobody uses is revoked all the same": Row(
+        RevokeKey,
+        Reason.LATE_KEY_REVOKED,
+        status=settled(closed_attempts=[TOLD]),
+        seen=all_known(
+            THERE,
+            listing=(
+                *listed(("key-c", "ccccccc1"), last_used=TODAY)["listing"],
+                *listed(("key-d", "ccccccc1"))["listing"],
+            ),
+        ),
+        of={"key_id": "key-d"},
+    ),
+    "in use because it stands in our own target: it was delivered after all": Row(
+        WriteStatus,
+        Reason.ADOPTED,
+        status=settled(closed_attempts=[LATE]),
+        seen=observed(
+            a_target(a_record("key-c", "ccccccc1")), fresh=True, **listed(("key-c", "ccccccc1"), last_used=TODAY)
+        ),
+        of={"purpose": "settle"},
+    ),
+    "made by this very pass and not delivered: nobody but ourselves can have used it": Row(
+        RevokeKey,
+        Reason.LATE_KEY_REVOKED,
+        status=ApiKeyStatus(closed_attempts=[a_closed_attempt("aaaaaaa1", ago=DAY)]),
+        seen=observed(Absent(), fresh=True, failure=NOT_DELIVERED, **listed(("key-1", "aaaaaaa1"), last_used=TODAY)),
+        of={"key_id": "key-1"},
+    ),
+    "an open attempt whose key somebody uses is closed like any other": Row(
+        WriteStatus,
+        Reason.ATTEMPT_LOST,
+        status=ApiKeyStatus(attempt=an_attempt(started_at=NOW - 2 * DAY), observed_generation=1),
+        seen=observed(a_target(fence="aaaaaaa1"), fresh=True, **listed(("key-1", "aaaaaaa1"), last_used=TODAY)),
+        of={"purpose": "close"},
+    ),
+    "deleted: a key that somebody uses is not revoked either": Row(
+        WriteStatus,
+        Reason.STRAY_KEY,
+        status=settled(closed_attempts=[LATE]),
+        seen=deleting(fresh=frozenset({"mistral-key"}), **listed(("key-c", "ccccccc1"), last_used=TODAY)),
+        of={"purpose": "report"},
+    ),
+    "deleted, told of, all else revoked: it is released": Row(
+        ReleaseFinalizer,
+        Reason.DELETING,
+        status=settled(closed_attempts=[TOLD]),
+        seen=deleting(
+            target=Absent(),
+            cleaned=frozenset({"mistral-key"}),
+            revoked=frozenset({"key-1"}),
+            **listed(("key-c", "ccccccc1"), last_used=TODAY),
+        ),
+    ),
+}
+
 PREDECESSOR = a_record(owner_uid=OTHER_UID, issuer=ISSUER.model_copy(update={"uid": "re-created since"}))
 LEFT_BEHIND = a_target(PREDECESSOR, owner_uid=OTHER_UID)
 FOUND = {"searched": frozenset({(ISSUER.uid, "[kw/c1u5ter0/ffffffff/")}), "listing": listed(("key-1", "x"))["listing"]}
@@ -709,6 +853,12 @@ ADOPTION = {
     ),
     "it lives and fits: taken over without a request": Row(
         WriteStatus, Reason.ADOPTED, seen=all_known(LEFT_BEHIND, **FOUND), of={"purpose": "settle"}
+    ),
+    "it is not taken over before the issuer is held": Row(
+        HoldIssuer,
+        Reason.ADOPTED,
+        seen=all_known(LEFT_BEHIND, issuer=facts(held=False), **FOUND),
+        of={"issuer": ISSUER},
     ),
     "it is dead: a key is issued": Row(
         WriteStatus,
@@ -802,6 +952,15 @@ OVERLAPS = {
         seen=all_known(THERE, failed_revocations={"key-0": NO_ANSWER}),
         of={"purpose": "report"},
     ),
+    "an older key whose issuer's credentials are gone is Stalled beside a key that works": Row(
+        WriteStatus,
+        Reason.ISSUER_CREDENTIALS_GONE,
+        status=DUE,
+        seen=all_known(THERE, failed_revocations={"key-0": GONE}),
+        of={"purpose": "report"},
+        says="Key abcd...wxyz stands in Secret mistral-key",
+        types=("Ready", "Stalled"),
+    ),
     "past the end the older keys end though the target is gone": Row(
         RevokeKey,
         Reason.REVOKED,
@@ -815,6 +974,7 @@ OVERLAPS = {
 CLOSED = {"closed_attempts": [a_closed_attempt()]}
 ALL_REVOKED = {"revoked": frozenset({"key-1", "key-0"})}
 RETAIN = an_api_key(deletionPolicy="Retain")
+RETAINING = {"fresh": frozenset({"mistral-key"}), "namespace_ending": False}
 
 DELETION = {
     "nothing of ours holds it: it is left": Row(
@@ -911,38 +1071,91 @@ DELETION = {
         ),
         of={"purpose": "settle"},
     ),
+    "Retain: first it is found out whether the Secret can stay": Row(
+        Look, Reason.DELETING, spec=RETAIN, status=settled(), seen=deleting(), of={"fact": Fact.NAMESPACE}
+    ),
+    "Retain: also where the issuer cannot be asked": Row(
+        Look,
+        Reason.DELETING,
+        spec=RETAIN,
+        status=settled(attempt=an_attempt("bbbbbbb1")),
+        seen=observed(subject=a_subject(deleting=True), listing=REFUSED),
+        of={"fact": Fact.NAMESPACE},
+    ),
+    "Retain: and whether it holds the key": Row(
+        Look,
+        Reason.DELETING,
+        spec=RETAIN,
+        status=settled(),
+        seen=deleting(namespace_ending=False),
+        of={"fact": Fact.TARGET, "target": "mistral-key"},
+    ),
     "Retain: the current key is not revoked, the older ones are": Row(
         RevokeKey,
         Reason.DELETING,
         spec=RETAIN,
         status=settled(previous=[a_previous_key()]),
-        seen=deleting(),
+        seen=deleting(**RETAINING),
         of={"key_id": "key-0"},
     ),
     "Retain: a Secret that would go with its ApiKey is unbound first": Row(
-        RewriteTarget, Reason.RETAINED, spec=RETAIN, status=settled(), seen=deleting(fresh=frozenset({"mistral-key"}))
+        RewriteTarget, Reason.RETAINED, spec=RETAIN, status=settled(), seen=deleting(**RETAINING)
     ),
     "Retain: where it cannot be unbound, that is said": Row(
         WriteStatus,
         Reason.TARGET_REFUSED,
         spec=RETAIN,
         status=settled(),
-        seen=deleting(fresh=frozenset({"mistral-key"}), rehearsal=Refusal(Reason.TARGET_REFUSED, "immutable")),
+        seen=deleting(rehearsal=Refusal(Reason.TARGET_REFUSED, "immutable"), **RETAINING),
         says="cannot be unbound: immutable",
     ),
     "Retain: an unbound Secret stays and the ApiKey goes": Row(
         ReleaseFinalizer,
+        Reason.RETAINED,
+        spec=RETAIN,
+        status=settled(),
+        seen=deleting(target=a_target(RECORD, RETAIN), **RETAINING),
+        says="Key key-1 stays alive in Secret mistral-key",
+    ),
+    "Retain: a key that somebody took out of its Secret is nobody's, and dies": Row(
+        RevokeKey,
         Reason.DELETING,
         spec=RETAIN,
         status=settled(),
-        seen=deleting(target=a_target(RECORD, RETAIN), fresh=frozenset({"mistral-key"})),
+        seen=deleting(target=a_target(RECORD, digest="x"), **RETAINING),
+        of={"key_id": "key-1"},
+        says="deletionPolicy: Retain has nothing to keep, since Secret mistral-key does not hold it any more",
     ),
-    "Retain: a Secret that somebody spoilt is left, and the ApiKey goes": Row(
+    "Retain: the Secret that was spoilt is left, and the ApiKey goes": Row(
         ReleaseFinalizer,
         Reason.DELETING,
         spec=RETAIN,
         status=settled(),
-        seen=deleting(target=a_target(RECORD, digest="x"), fresh=frozenset({"mistral-key"})),
+        seen=deleting(target=a_target(RECORD, digest="x"), **RETAINING, **ALL_REVOKED),
+    ),
+    "Retain: a key whose Secret goes with its namespace dies with it": Row(
+        RevokeKey,
+        Reason.DELETING,
+        spec=RETAIN,
+        status=settled(),
+        seen=deleting(target=a_target(RECORD, RETAIN), **{**RETAINING, "namespace_ending": True}),
+        of={"key_id": "key-1"},
+        says="Secret mistral-key goes with its namespace",
+    ),
+    "Retain: also where the Secret has gone first": Row(
+        RevokeKey,
+        Reason.DELETING,
+        spec=RETAIN,
+        status=settled(),
+        seen=deleting(target=Absent(), **{**RETAINING, "namespace_ending": True}),
+        of={"key_id": "key-1"},
+    ),
+    "Retain: nothing is unbound in a namespace that goes": Row(
+        CleanTarget,
+        Reason.TARGET_CLEANED,
+        spec=RETAIN,
+        status=settled(),
+        seen=deleting(**{**RETAINING, "namespace_ending": True}, **ALL_REVOKED),
     ),
     "a key that cannot be revoked is said": Row(
         WriteStatus,
@@ -959,6 +1172,43 @@ DELETION = {
         seen=deleting(failed_revocations={"key-1": Refusal(Reason.ADMIN_KEY_MISSING, "there is no admin key")}),
         says="keywright.dev/abandon",
         types=("Ready", "Stalled"),
+    ),
+    "a key whose issuer's credentials are gone is Stalled by that name, with what mends it": Row(
+        WriteStatus,
+        Reason.ISSUER_CREDENTIALS_GONE,
+        status=settled(),
+        seen=deleting(failed_revocations={"key-1": GONE}),
+        says="Key key-1 cannot be revoked: keyissuer/mistral has no admin key; create it. A namespace that is being deleted takes nothing",
+        types=("Ready", "Stalled"),
+    ),
+    "of several keys the one whose issuer's credentials are gone speaks": Row(
+        WriteStatus,
+        Reason.ISSUER_CREDENTIALS_GONE,
+        status=settled(previous=[a_previous_key()]),
+        seen=deleting(failed_revocations={"key-0": NO_ANSWER, "key-1": GONE}),
+        says="Key key-1 cannot be revoked: keyissuer/mistral has no admin key",
+    ),
+    "an interrupted attempt whose issuer's credentials are gone is named by its tag": Row(
+        WriteStatus,
+        Reason.ISSUER_CREDENTIALS_GONE,
+        status=settled(attempt=an_attempt("bbbbbbb1")),
+        seen=deleting(listing=GONE, **ALL_REVOKED),
+        says="any tagged [kw/c1u5ter0/0d3a1c2b/bbbbbbb1], cannot be looked for: keyissuer/mistral has no admin key",
+        types=("Ready", "Stalled"),
+    ),
+    "key and attempt are named together": Row(
+        WriteStatus,
+        Reason.ISSUER_CREDENTIALS_GONE,
+        status=settled(attempt=an_attempt("bbbbbbb1")),
+        seen=deleting(listing=GONE, failed_revocations={"key-1": GONE}),
+        says="Key key-1, any tagged [kw/c1u5ter0/0d3a1c2b/bbbbbbb1] cannot be revoked",
+    ),
+    "abandon names what is left: keys by id, attempts by tag": Row(
+        ReleaseFinalizer,
+        Reason.ABANDONED,
+        status=settled(attempt=an_attempt("bbbbbbb1")),
+        seen=deleting(abandon=True, listing=GONE, failed_revocations={"key-1": GONE}),
+        says="at keyissuer/mistral: key-1, any tagged [kw/c1u5ter0/0d3a1c2b/bbbbbbb1].",
     ),
     "abandon lets it go after a failure": Row(
         ReleaseFinalizer,
@@ -994,7 +1244,7 @@ DELETION = {
     ),
 }
 
-TABLE = FIRST | REFUSALS | REASONS_TO_ISSUE | GUARDS | RECOVERY | ADOPTION | OVERLAPS | DELETION
+TABLE = FIRST | REFUSALS | REASONS_TO_ISSUE | GUARDS | RECOVERY | SOMEBODY_USES | ADOPTION | OVERLAPS | DELETION
 
 
 @pytest.mark.parametrize("sentence", TABLE)
@@ -1011,6 +1261,24 @@ def test_plan(sentence: str):
         assert row.says in conditions["Ready"].message if row.says else True, conditions["Ready"].message
         assert not row.types or tuple(conditions) == row.types
         assert reread(decision.step.status) == reread(reread(decision.step.status))
+    else:
+        assert row.says in decision.message
+
+
+def test_what_stays_alive_is_named_when_the_api_key_goes():
+    """The last event of a deleted ApiKey tells of the key that somebody uses, and of the one that Retain keeps."""
+    status = settled(RETAIN, closed_attempts=[TOLD])
+    seen = deleting(
+        target=a_target(RECORD, RETAIN),
+        **RETAINING,
+        **listed(("key-c", "ccccccc1"), last_used=TODAY),
+    )
+    decision = decide(RETAIN, status, seen)
+    assert isinstance(decision.step, ReleaseFinalizer)
+    assert [(note.reason, note.message[:9]) for note in decision.notes] == [
+        (Reason.STRAY_KEY, "Key key-c"),
+        (Reason.RETAINED, "Key key-1"),
+    ]
 
 
 def test_the_key_and_uid_of_the_builders_are_the_ones_of_the_tag():

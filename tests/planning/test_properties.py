@@ -35,7 +35,7 @@ from keywright.api.apikey_status import ApiKeyStatus, Handled, Issuance
 from keywright.api.reasons import Reason
 from keywright.keys import KeyId, ResourceKey
 from keywright.planning import rules
-from keywright.planning.observed import Absent, Failure, Foreign, Observed, Refusal, Rewriting
+from keywright.planning.observed import Absent, Failure, Foreign, IssuerFacts, Observed, Refusal, Rewriting
 from keywright.planning.situation import Situation
 from keywright.planning.steps import AddFinalizer, IssueAndDeliver, RevokeKey, Step, Wait, WriteStatus
 
@@ -49,6 +49,7 @@ REFUSALS = st.sampled_from(
     [
         Refusal(Reason.ISSUER_UNAVAILABLE, "no answer", stalled=False, after=40.0),
         Refusal(Reason.ADMIN_KEY_REFUSED, "refused"),
+        Refusal(Reason.ISSUER_CREDENTIALS_GONE, "gone"),
     ]
 )
 
@@ -129,7 +130,11 @@ def worlds(draw: st.DrawFn) -> Observed:
     listing = draw(
         st.just({})
         | REFUSALS.map(lambda refusal: {"listing": refusal})
-        | st.lists(st.tuples(IDS, ATTEMPTS), max_size=3, unique_by=lambda pair: pair[0]).map(lambda ids: listed(*ids))
+        | st.builds(
+            lambda ids, used: listed(*ids, last_used=used),
+            st.lists(st.tuples(IDS, ATTEMPTS), max_size=3, unique_by=lambda pair: pair[0]),
+            st.sampled_from([None, NOW.date(), NOW.date() + timedelta(days=2)]),
+        )
     )
     if draw(st.booleans()):
         listing.pop("searched", None)
@@ -153,7 +158,7 @@ def worlds(draw: st.DrawFn) -> Observed:
         ),
         "rival": draw(st.sampled_from([None, None, ResourceKey("search", "older")])),
         "owner_exists": draw(st.booleans()),
-        "issuer": draw(st.none() | REFUSALS | st.just(facts())),
+        "issuer": draw(st.none() | REFUSALS | st.booleans().map(lambda held: facts(held=held))),
         "targets": targets,
         "fresh": frozenset(draw(st.sets(st.sampled_from(sorted(targets)))) if targets else ()),
         "rehearsal": draw(st.sampled_from([None, True, Refusal(Reason.TARGET_REFUSED, "quota")])),
@@ -162,7 +167,8 @@ def worlds(draw: st.DrawFn) -> Observed:
         "delivered": draw(st.none() | ATTEMPTS),
         "failure": draw(st.none() | failure),
         "revoked": frozenset(map(KeyId, draw(st.sets(IDS, max_size=2)))),
-        "failed_revocations": draw(st.dictionaries(IDS, st.just(NO_ANSWER), max_size=1)),
+        "failed_revocations": draw(st.dictionaries(IDS, st.just(NO_ANSWER) | REFUSALS, max_size=1)),
+        "namespace_ending": draw(st.none() | st.booleans()),
         "cleaned": frozenset(draw(st.sets(PLACES, max_size=1))),
         "rewritten": draw(st.none() | SOMETIMES.map(lambda t: Rewriting(a_target().layout_digest, NOW + t))),
         **listing,
@@ -219,7 +225,10 @@ def _may_be_revoked(key_id: str, spec: ApiKeySpec, status: ApiKeyStatus, seen: O
     recorded = {p.key_id for p in status.previous} | {k.key_id for k in s.listed if s.attempt_of(k) in watched}
     recorded |= {seen.failure.key_id} if seen.failure and seen.failure.key_id and watched else set()
     if seen.subject.deleting:
-        recorded |= {status.key_id} if s.bound and status.key_id else set()
+        standing = s.record_at(s.home)
+        lost = s.home in seen.fresh and (standing is None or standing.key_id != status.key_id)
+        ends = s.bound or seen.namespace_ending or (lost and seen.namespace_ending is not None) or s.home is None
+        recorded |= {status.key_id} if ends and status.key_id else set()
     else:
         assert key_id != status.key_id
         # Read just before: unknown is not good enough. Which Secret counts depends on what the key is.
@@ -230,16 +239,23 @@ def _may_be_revoked(key_id: str, spec: ApiKeySpec, status: ApiKeyStatus, seen: O
             assert key_id not in held
     assert key_id in recorded
     assert key_id not in seen.revoked
+    by_id = {p.key_id for p in status.previous} | {status.key_id, seen.failure.key_id if seen.failure else None}
+    if key_id not in by_id:
+        [key] = [key for key in s.listed if key.key_id == key_id]
+        assert key.last_used in (None, NOW.date()), "somebody uses it"
 
 
 def _says_it_once(spec: ApiKeySpec, status: ApiKeyStatus, seen: Observed) -> None:
-    """A report, read back from the apiserver, is followed by something else than the same report: at most two in a row."""
-    for _ in range(3):
+    """A report, read back from the apiserver, is followed by something else than the same report: at most two in a row.
+
+    Beside them, one for each interrupted attempt whose key somebody uses.
+    """
+    for _ in range(3 + len(status.closed_attempts)):
         step = decide(spec, status, seen).step
         if not isinstance(step, WriteStatus) or step.purpose != "report":
             return
         status = reread(step.status)
-    raise AssertionError(f"three reports in a row: {step}")
+    raise AssertionError(f"too many reports in a row: {step}")
 
 
 @MANY
@@ -252,9 +268,14 @@ def test_once_due_always_due_until_done(case: tuple[ApiKeySpec, ApiKeyStatus, Ob
 
 
 def _has_its_finalizer(step: Step, status: ApiKeyStatus, seen: Observed) -> None:
-    """No attempt is written down for an ApiKey that could vanish; a recorded key gets its finalizer back; a deleted one gets none."""
+    """No attempt is written down for an ApiKey that could vanish, nor at an issuer that could.
+
+    A recorded key gets its finalizer back; a deleted one gets none.
+    """
     if isinstance(step, WriteStatus) and step.purpose == "intent":
         assert seen.subject.finalizer
+        assert isinstance(seen.issuer, IssuerFacts)
+        assert seen.issuer.held
     if status.key_id and not seen.subject.finalizer and not seen.subject.deleting:
         assert not isinstance(step, Wait), "it rests without a finalizer"
     assert not (isinstance(step, AddFinalizer) and seen.subject.deleting)

@@ -14,7 +14,7 @@ from keywright.api.apikey import KeyIssuerIdentity
 from keywright.api.base import SecretKeyRef
 from keywright.errors import Conflict
 from keywright.keys import ResourceKey
-from keywright.ports.cluster import FINALIZER, Cluster, EventNote, Object
+from keywright.ports.cluster import FINALIZER, IN_USE, Cluster, EventNote, Object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,6 +111,37 @@ class ClusterContract:
         assert place.port.count_users(identity, place.namespace, "another") == 0
         assert place.port.api_key(ResourceKey(place.namespace, "nobody")) is None
 
+    async def test_an_issuer_has_dependents_while_anything_of_an_api_key_names_it(self, place: ClusterPlace):
+        """The wanted issuer, and the makers of keys and attempts, by kind and name: whatever their uid was."""
+        wanted, made, tried = a_name("wanted"), a_name("made"), a_name("tried")
+        seen = await self.an_api_key(place, issuer=wanted)
+
+        def dependents(name: str, namespace: str | None = None) -> set[ResourceKey]:
+            return keys_of(place.port.dependents("KeyIssuer", namespace or place.namespace, name))
+
+        assert dependents(wanted) == {key_of(seen)}
+        assert dependents(made) == set()
+        identity = {"kind": "KeyIssuer", "name": made, "uid": "of-old"}
+        closed = {
+            "id": "aaaaaaa1",
+            "closedAt": "2026-11-24T12:00:00Z",
+            "outcome": "lost",
+            "issuer": {"kind": "ClusterKeyIssuer", "name": tried, "uid": "x"},
+        }
+        stands = await place.port.patch_status(
+            seen, {**STATUS, "issuer": {**identity, "name": wanted}, "closedAttempts": [closed]}
+        )
+        previous = {"keyId": "key-0", "issuer": identity, "revokeAt": "2026-11-24T12:00:00Z"}
+        stands = await place.port.patch_status(stands, {**stands["status"], "previous": [previous]})
+        for name in (wanted, made):
+            assert dependents(name) == {key_of(seen)}
+            assert dependents(name, "another") == set()
+        assert keys_of(place.port.dependents("ClusterKeyIssuer", None, tried)) == {key_of(seen)}
+        await place.port.patch_status(stands, STATUS)
+        assert dependents(made) == set()
+        assert list(place.port.dependents("ClusterKeyIssuer", None, tried)) == []
+        assert dependents(wanted) == {key_of(seen)}
+
     async def test_a_status_is_written_and_known_at_once(self, place: ClusterPlace):
         """The answer and what is known are what was written, guarded for the next write."""
         seen = await self.an_api_key(place)
@@ -187,6 +218,7 @@ class ClusterContract:
         deleting = await place.delete(held)
         assert deleting
         assert "deletionTimestamp" in deleting["metadata"]
+        assert deleting["metadata"]["generation"] == held["metadata"]["generation"] + 1
         deleting = await place.port.patch_status(deleting, STATUS)
         await place.port.remove_finalizer(deleting)
         assert place.port.api_key(key_of(held)) is None
@@ -218,6 +250,23 @@ class ClusterContract:
         assert written
         assert written["status"]["keys"] == 3
 
+    async def test_an_issuer_has_a_finalizer_of_its_own(self, place: ClusterPlace):
+        """On once, guarded; a deleted issuer waits for it."""
+        spec = {"mistral": {"user": "dev@example.com", "adminKeySecretRef": {"name": "admin", "key": "key"}}}
+        seen = await place.create("KeyIssuer", a_name("issuer"), spec)
+        held = await place.port.add_finalizer(seen)
+        assert held["metadata"]["finalizers"] == [IN_USE]
+        assert place.port.issuer("KeyIssuer", place.namespace, seen["metadata"]["name"]) == held
+        assert await place.port.add_finalizer(held) == held
+        with pytest.raises(Conflict):
+            await place.port.add_finalizer(seen)
+        deleting = await place.delete(held)
+        assert deleting
+        await place.port.remove_finalizer(deleting)
+        assert place.port.issuer("KeyIssuer", place.namespace, seen["metadata"]["name"]) is None
+        with pytest.raises(Conflict):
+            await place.port.add_finalizer(seen)
+
     async def test_a_value_is_read_by_name(self, place: ClusterPlace):
         """None where the Secret, its data key or the value is not there."""
         name = a_name("admin")
@@ -235,6 +284,10 @@ class ClusterContract:
     async def test_a_namespace_has_labels(self, place: ClusterPlace):
         """A mapping, be it empty."""
         assert dict(await place.port.namespace_labels(place.namespace)) is not None
+
+    async def test_a_namespace_is_not_ending_by_itself(self, place: ClusterPlace):
+        """Nobody has asked for its deletion."""
+        assert await place.port.is_ending(place.namespace) is False
 
     async def test_an_event_never_fails(self, place: ClusterPlace):
         """Not even about what is gone."""

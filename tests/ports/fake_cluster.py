@@ -1,17 +1,20 @@
-"""The port Cluster in memory: resourceVersions, 409, a watch that may lag behind."""
+"""The port Cluster in memory: one apiserver with resourceVersions and 409, and what each process has seen of it."""
 
 from __future__ import annotations
 
 import copy
 import uuid
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Literal
 
 from tests.ports.faults import Faults
 
+from keywright.adapters.kube_cache import NewestSeen
 from keywright.api.base import GROUP, VERSION
+from keywright.api.reading import issuer_wanted, issuers_recorded
 from keywright.errors import Conflict
 from keywright.keys import ResourceKey, SecretValue
-from keywright.ports.cluster import FINALIZER, EventNote, Object
+from keywright.ports.cluster import EventNote, Object, finalizer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -20,34 +23,122 @@ if TYPE_CHECKING:
     from keywright.api.apikey import KeyIssuerIdentity
     from keywright.api.base import ConfigMapKeyRef, SecretKeyRef
 
-__all__ = ["FakeCluster"]
+__all__ = ["ApiServer", "FakeCluster"]
+
+At = tuple[str, ResourceKey]
+"""Kind and name."""
 
 
-class FakeCluster:
-    """Implements keywright.ports.cluster.Cluster; methods without a port's docstring are the outside world."""
+class ApiServer:
+    """What stands, and what people do to it. Objects are never changed in place: whoever holds one may keep it."""
 
-    def __init__(self, clock: Callable[[], datetime], faults: Faults | None = None) -> None:
+    guarded = True
+    """Whether a write that names an older version is a Conflict."""
+
+    def __init__(self, clock: Callable[[], datetime], new_uid: Callable[[], str] = lambda: str(uuid.uuid4())) -> None:
+        """`clock` stamps creations and deletions; `new_uid` gives another at each call."""
         self._clock = clock
-        self.faults = faults or Faults()
-        self.stored: dict[tuple[str, ResourceKey], Object] = {}
-        self._seen: dict[tuple[str, ResourceKey], Object] = {}
-        self.lagging = False
+        self._new_uid = new_uid
+        self.stored: dict[At, Object] = {}
         self.version = 1000
         self.values: dict[tuple[str, str, str], dict[str, str]] = {}
         self.labels: dict[str, dict[str, str]] = {}
+        self.ending: set[str] = set()
+        """Namespaces that are being deleted."""
+        self.collect: Callable[[str], None] = lambda _uid: None
+        self.watchers: list[Callable[[str, Object], None]] = []
+        """Each hears of every change: ADDED, MODIFIED or DELETED, and the object."""
+
+    def create(self, kind: str, key: ResourceKey, spec: Mapping[str, Any], **metadata: Any) -> Object:
+        """Somebody creates an object."""
+        obj: Object = {
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "kind": kind,
+            "metadata": {
+                "namespace": key.namespace,
+                "name": key.name,
+                "uid": self._new_uid(),
+                "generation": 1,
+                "creationTimestamp": self._clock().strftime("%Y-%m-%dT%H:%M:%SZ"),
+                **metadata,
+            },
+            "spec": copy.deepcopy(dict(spec)),
+        }
+        assert (kind, key) not in self.stored
+        return self.store((kind, key), obj, "ADDED")
+
+    def edit(self, kind: str, key: ResourceKey, change: Callable[[Object], Any]) -> Object:
+        """Somebody edits an object; a changed spec is a new generation."""
+        obj = copy.deepcopy(self.stored[kind, key])
+        change(obj)
+        if obj["spec"] != self.stored[kind, key]["spec"]:
+            obj["metadata"]["generation"] += 1
+        return self.store((kind, key), obj)
+
+    def delete(self, kind: str, key: ResourceKey) -> None:
+        """Somebody deletes an object: at once, or once its finalizers are gone."""
+        there = self.stored[kind, key]
+        if "deletionTimestamp" not in there["metadata"]:
+            stamp = self._clock().strftime("%Y-%m-%dT%H:%M:%SZ")
+            generation = there["metadata"]["generation"] + 1
+            self.store(
+                (kind, key),
+                {**there, "metadata": {**there["metadata"], "deletionTimestamp": stamp, "generation": generation}},
+            )
+
+    def write(self, seen: Object, fields: Mapping[str, Any], metadata: Mapping[str, Any]) -> Object:
+        """A guarded write of top-level fields and of metadata."""
+        at = (seen["kind"], key_of(seen))
+        there = self.stored.get(at)
+        if there is None or (
+            self.guarded and there["metadata"]["resourceVersion"] != seen["metadata"]["resourceVersion"]
+        ):
+            raise Conflict(f"{at[0]} {at[1]} was changed by somebody else")
+        return self.store(at, {**there, **fields, "metadata": {**there["metadata"], **metadata}})
+
+    def store(self, at: At, obj: Object, event: str = "MODIFIED") -> Object:
+        """A new version; one that is deleted, and that nothing holds, is gone."""
+        self.version += 1
+        obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self.version)}}
+        gone = "deletionTimestamp" in obj["metadata"] and not obj["metadata"].get("finalizers")
+        if gone:
+            self.stored.pop(at, None)
+            self.collect(obj["metadata"]["uid"])
+        else:
+            self.stored[at] = obj
+        for watcher in self.watchers:
+            watcher("DELETED" if gone else event, obj)
+        return obj
+
+
+class FakeCluster:
+    """Implements keywright.ports.cluster.Cluster: one process's eyes and hands.
+
+    Methods without a port's docstring are the outside world.
+    """
+
+    def __init__(
+        self, clock: Callable[[], datetime], faults: Faults | None = None, server: ApiServer | None = None
+    ) -> None:
+        """Over an apiserver of its own, unless one is given."""
+        self.server = server or ApiServer(clock)
+        self.faults = faults or Faults()
+        self.lagging = False
+        """Whether the watch is silent."""
+        self._seen: defaultdict[str, NewestSeen[Object]] = defaultdict(NewestSeen)
         self.events: list[EventNote] = []
         self.writes: list[str] = []
-        self.collect: Callable[[str], None] = lambda _uid: None
+        self.server.watchers.append(self._watch)
 
     # What is known.
 
     def api_key(self, key: ResourceKey) -> Object | None:
         """The ApiKey as last seen."""
-        return copy.deepcopy(self._seen.get(("ApiKey", key)))
+        return self._seen["ApiKey"].get(key)
 
     def api_keys(self) -> Iterable[Object]:
         """All ApiKeys as last seen."""
-        return [copy.deepcopy(obj) for (kind, _), obj in self._seen.items() if kind == "ApiKey"]
+        return self._seen["ApiKey"].values()
 
     def claimants(self, namespace: str, secret: str) -> Iterable[Object]:
         """By spec.target.secret.name."""
@@ -66,143 +157,157 @@ class FakeCluster:
                 None,
                 obj["metadata"]["namespace"],
             ):
-                yield _key(obj)
+                yield key_of(obj)
 
     def count_users(self, identity: KeyIssuerIdentity, issuer_namespace: str | None, namespace: str) -> int:
         """Of one namespace."""
         return sum(1 for key in self.users_of(identity, issuer_namespace) if key.namespace == namespace)
 
+    def dependents(self, kind: str, namespace: str | None, name: str) -> Iterable[Object]:
+        """Of a KeyIssuer's own namespace, or of all."""
+        for obj in self.api_keys():
+            named = {issuer_wanted(obj), *issuers_recorded(obj)}
+            if (kind, name) in named and namespace in (None, obj["metadata"]["namespace"]):
+                yield obj
+
     def issuer(self, kind: str, namespace: str | None, name: str) -> Object | None:
         """As last seen."""
-        return copy.deepcopy(self._seen.get((kind, ResourceKey(namespace or "", name))))
+        return self._seen[kind].get(ResourceKey(namespace or "", name))
+
+    def seen(self, event: str, obj: Object) -> bool:
+        """A watch spoke; False where that is no news."""
+        meta, key = obj["metadata"], key_of(obj)
+        version = int(meta["resourceVersion"])
+        if event == "DELETED":
+            return self._seen[obj["kind"]].remove(key, meta["uid"]) is not None
+        return self._seen[obj["kind"]].put(key, meta["uid"], version, obj)
 
     # Reads and guarded writes.
 
     async def refresh(self, key: ResourceKey) -> Object | None:
         """Read, and remembered."""
-        self.faults.before("refresh")
+        await self.faults.before("refresh")
         self._look(("ApiKey", key))
-        return self.api_key(key)
+        return self.server.stored.get(("ApiKey", key))
 
     async def patch_status(self, seen: Object, status: Mapping[str, Any]) -> Object:
         """Guarded; the same status again is no write."""
         if (seen.get("status") or {}) == status:
             return seen
         what = f"patch_status {'attempt ' if 'attempt' in status else ''}of {seen['kind']}"
-        return self._write(seen, what, lambda obj: obj.update(status=copy.deepcopy(dict(status))))
+        return await self._write(seen, what, fields={"status": copy.deepcopy(dict(status))})
 
     async def add_finalizer(self, seen: Object) -> Object:
         """Guarded."""
-        finalizers = list(seen["metadata"].get("finalizers") or [])
-        if FINALIZER in finalizers:
+        finalizers, ours = list(seen["metadata"].get("finalizers") or []), finalizer_of(seen)
+        if ours in finalizers:
             return seen
-        return self._write(
-            seen, "add_finalizer", lambda obj: obj["metadata"].update(finalizers=[*finalizers, FINALIZER])
-        )
+        what = "add_finalizer" if seen["kind"] == "ApiKey" else "hold"
+        return await self._write(seen, what, metadata={"finalizers": [*finalizers, ours]})
 
     async def remove_finalizer(self, seen: Object) -> None:
         """Guarded; gone counts as done."""
-        left = [name for name in seen["metadata"].get("finalizers") or [] if name != FINALIZER]
-        at = (seen["kind"], _key(seen))
+        left = [name for name in seen["metadata"].get("finalizers") or [] if name != finalizer_of(seen)]
+        at = (seen["kind"], key_of(seen))
         if at not in self.stored or self.stored[at]["metadata"]["uid"] != seen["metadata"]["uid"]:
             self._look(at)
             return
-        self._write(seen, "remove_finalizer", lambda obj: obj["metadata"].update(finalizers=left))
+        what = "remove_finalizer" if seen["kind"] == "ApiKey" else "let go"
+        await self._write(seen, what, metadata={"finalizers": left})
 
     async def read_value(
         self, kind: Literal["Secret", "ConfigMap"], namespace: str, ref: SecretKeyRef | ConfigMapKeyRef
     ) -> SecretValue | None:
         """One value by name."""
-        self.faults.before("read_value")
+        await self.faults.before("read_value")
         value = self.values.get((kind, ref.namespace or namespace, ref.name), {}).get(ref.key)
         return SecretValue(value) if value else None
 
     async def namespace_labels(self, namespace: str) -> Mapping[str, str]:
         """Of a namespace."""
-        self.faults.before("namespace_labels")
-        return self.labels.get(namespace, {})
+        await self.faults.before("namespace_labels")
+        return self.server.labels.get(namespace, {})
+
+    async def is_ending(self, namespace: str) -> bool:
+        """As somebody said."""
+        await self.faults.before("is_ending")
+        return namespace in self.server.ending
 
     def note(self, event: EventNote) -> None:
         """Kept; the same words once."""
         if (event.reason, event.message) not in {(e.reason, e.message) for e in self.events}:
             self.events.append(event)
 
-    def _write(self, seen: Object, what: str, change: Callable[[Object], Any]) -> Object:
-        self.faults.before(what)
-        at = (seen["kind"], _key(seen))
-        there = self.stored.get(at)
-        if there is None or there["metadata"]["resourceVersion"] != seen["metadata"]["resourceVersion"]:
-            if there is None:
+    async def _write(
+        self,
+        seen: Object,
+        what: str,
+        fields: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Object:
+        await self.faults.before(what)
+        try:
+            obj = self.server.write(seen, fields or {}, metadata or {})
+        except Conflict:
+            at = (seen["kind"], key_of(seen))
+            if at not in self.stored:
                 self._look(at)
-            raise Conflict(f"{at[0]} {at[1]} was changed by somebody else")
-        obj = copy.deepcopy(there)
-        change(obj)
-        self._store(at, obj)
-        self._look(at)  # what this process wrote itself, it has seen
+            raise
+        self._take(obj)  # what this process wrote itself, it has seen
         self.writes.append(what)
-        self.faults.after(what)
-        return copy.deepcopy(obj)
+        await self.faults.after(what)
+        return obj
 
     # The outside world.
 
+    @property
+    def stored(self) -> dict[At, Object]:
+        """What stands at the apiserver."""
+        return self.server.stored
+
+    @property
+    def values(self) -> dict[tuple[str, str, str], dict[str, str]]:
+        """Data of Secrets and ConfigMaps that issuers refer to."""
+        return self.server.values
+
     def create(self, kind: str, key: ResourceKey, spec: Mapping[str, Any], **metadata: Any) -> Object:
         """Somebody creates an object."""
-        obj: Object = {
-            "apiVersion": f"{GROUP}/{VERSION}",
-            "kind": kind,
-            "metadata": {
-                "namespace": key.namespace,
-                "name": key.name,
-                "uid": str(uuid.uuid4()),
-                "generation": 1,
-                "creationTimestamp": self._clock().strftime("%Y-%m-%dT%H:%M:%SZ"),
-                **metadata,
-            },
-            "spec": copy.deepcopy(dict(spec)),
-        }
-        assert (kind, key) not in self.stored
-        self._store((kind, key), obj)
-        self.catch_up(unless_lagging=True)
-        return copy.deepcopy(obj)
+        return self.server.create(kind, key, spec, **metadata)
 
     def edit(self, kind: str, key: ResourceKey, change: Callable[[Object], Any]) -> Object:
-        """Somebody edits an object; a changed spec is a new generation."""
-        obj = copy.deepcopy(self.stored[kind, key])
-        change(obj)
-        if obj["spec"] != self.stored[kind, key]["spec"]:
-            obj["metadata"]["generation"] += 1
-        self._store((kind, key), obj)
-        self.catch_up(unless_lagging=True)
-        return copy.deepcopy(obj)
+        """Somebody edits an object."""
+        return self.server.edit(kind, key, change)
 
     def delete(self, kind: str, key: ResourceKey) -> None:
-        """Somebody deletes an object: at once, or once its finalizers are gone."""
-        obj = copy.deepcopy(self.stored[kind, key])
-        obj["metadata"]["deletionTimestamp"] = self._clock().strftime("%Y-%m-%dT%H:%M:%SZ")
-        self._store((kind, key), obj)
-        self.catch_up(unless_lagging=True)
+        """Somebody deletes an object."""
+        self.server.delete(kind, key)
 
-    def catch_up(self, *, unless_lagging: bool = False) -> None:
+    def catch_up(self) -> None:
         """The watch tells everything that happened."""
-        if not (unless_lagging and self.lagging):
-            for at in {*self._seen, *self.stored}:
-                self._look(at)
+        for kind, held in self._seen.items():
+            there = [key for of_kind, key in self.stored if of_kind == kind]
+            for key in held.absent_from(there, self.server.version, None):
+                held.discard(key, self.server.version)
+        for obj in self.stored.values():
+            self.seen("MODIFIED", obj)
 
-    def _store(self, at: tuple[str, ResourceKey], obj: Object) -> None:
-        self.version += 1
-        obj["metadata"]["resourceVersion"] = str(self.version)
-        if "deletionTimestamp" in obj["metadata"] and not obj["metadata"].get("finalizers"):
-            self.stored.pop(at, None)
-            self.collect(obj["metadata"]["uid"])
+    def _watch(self, event: str, obj: Object) -> None:
+        if not self.lagging:
+            self.seen(event, obj)
+
+    def _take(self, obj: Object) -> None:
+        """The answer to a write of our own: the last finalizer's removal ends the object."""
+        gone = "deletionTimestamp" in obj["metadata"] and not obj["metadata"].get("finalizers")
+        self.seen("DELETED" if gone else "MODIFIED", obj)
+
+    def _look(self, at: At) -> None:
+        kind, key = at
+        if (obj := self.stored.get(at)) is not None:
+            self.seen("MODIFIED", obj)
         else:
-            self.stored[at] = obj
-
-    def _look(self, at: tuple[str, ResourceKey]) -> None:
-        if at in self.stored:
-            self._seen[at] = self.stored[at]
-        else:
-            self._seen.pop(at, None)
+            self._seen[kind].discard(key, self.server.version)
 
 
-def _key(obj: Object) -> ResourceKey:
+def key_of(obj: Object) -> ResourceKey:
+    """Its name."""
     return ResourceKey(obj["metadata"]["namespace"], obj["metadata"]["name"])

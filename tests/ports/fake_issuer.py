@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-import secrets
+import random
 import string
 import uuid
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tests.ports.faults import Faults
 
-from keywright.errors import Ambiguous, Rejected, Unauthorized
+from keywright.errors import KeywrightError, Rejected, Retryable, Unauthorized
 from keywright.keys import KeyId, ListedKey, SecretValue, Workspace
 from keywright.ports.issuer import IssuedKey, KeyRequest
+from keywright.ports.lease import Lease, Unshared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import date, datetime
 
     from keywright.api.keyissuer import KeyIssuerSpec
+    from keywright.ports.issuer import Pace
 
-__all__ = ["FakeIssuer", "FakePlatform"]
+__all__ = ["FakeIssuer", "FakePlatform", "Live"]
+
+UNSHARED = Unshared()
+_DEADLINE = 10.0
+"""Seconds of one request."""
 
 
 @dataclass
@@ -29,26 +36,39 @@ class Live:
 
     listed: ListedKey
     plaintext: str = field(repr=False)
+    made_at: datetime
 
 
 class FakePlatform:
     """The platform's side, and what a person does there."""
 
-    def __init__(self, clock: Callable[[], datetime], faults: Faults | None = None) -> None:
+    def __init__(
+        self, clock: Callable[[], datetime], faults: Faults | None = None, source: random.Random | None = None
+    ) -> None:
+        """`source` of ids and plaintexts: the system's, unless a seeded one is given."""
         self.clock = clock
         self.faults = faults or Faults()
+        self._source = source or random.SystemRandom()
         self.admin_key = "admin"
-        self.workspaces = [Workspace(str(uuid.uuid4()), name) for name in ("Default", "search-prod", "billing")]
-        self.users = {"dev@example.com": str(uuid.uuid4())}
+        self.workspaces = [Workspace(self.new_id(), name) for name in ("Default", "search-prod", "billing")]
+        self.users = {"dev@example.com": self.new_id()}
         self.keys: dict[KeyId, Live] = {}
         self.late: list[Live] = []
         self.dead: dict[str, datetime] = {}
+        self.ended: list[Live] = []
         self.posts = 0
         self.reads = 0
+        self.lag = timedelta(0)
+        """How old a listing is."""
         self.latest: date | None = None
         """The policy: no key may end later."""
         self.refuses_new_keys = 0
         """How many checks of a new key are refused."""
+        self._past: list[tuple[datetime, KeyId, Live | None]] = []
+
+    def new_id(self) -> str:
+        """A uuid."""
+        return str(uuid.UUID(int=self._source.getrandbits(128), version=4))
 
     def factory(
         self, name: str, spec: KeyIssuerSpec, admin_key: SecretValue, ca_bundle: SecretValue | None
@@ -69,20 +89,37 @@ class FakePlatform:
         end = request.expiration
         if self.latest is not None:
             end = min(end or self.latest, self.latest)
-        plaintext = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(32))
+        plaintext = "".join(self._source.choices(string.ascii_letters + string.digits, k=32))
         listed = ListedKey(
-            key_id=KeyId(str(uuid.uuid4())),
+            key_id=KeyId(self.new_id()),
             name=request.name,
             masked=f"{plaintext[:4]}...{plaintext[-4:]}",
             expires_on=end,
             last_used=None,
             workspace_id=request.workspace_id,
         )
-        return Live(listed, plaintext)
+        return Live(listed, plaintext, self.clock())
 
     def commit(self, live: Live) -> None:
         """It exists from now on."""
+        self._past.append((self.clock(), live.listed.key_id, self.keys.get(live.listed.key_id)))
         self.keys[live.listed.key_id] = live
+
+    def end(self, key_id: KeyId) -> None:
+        """It exists no more."""
+        live = self.keys.pop(key_id, None)
+        if live:
+            self._past.append((self.clock(), key_id, live))
+            self.dead[live.plaintext] = self.clock()
+            self.ended.append(live)
+
+    def listed(self) -> list[ListedKey]:
+        """All live keys, as they were a while ago where listings lag."""
+        keys: dict[KeyId, Live | None] = dict(self.keys)
+        if self.lag:
+            since = self.clock() - self.lag
+            keys |= {key_id: before for at, key_id, before in reversed(self._past) if at > since}
+        return [live.listed for live in keys.values() if live]
 
     def commit_late(self) -> None:
         """What was still on its way arrives."""
@@ -90,12 +127,29 @@ class FakePlatform:
             self.commit(self.late.pop())
 
 
+_PAGE = 100
+
+
+def _matches(key: ListedKey, name: str | None) -> bool:
+    wanted = (name or "").lower()
+    return wanted in (key.name or "").lower() or key.masked.lower().endswith(wanted)
+
+
 class FakeIssuer:
     """Implements keywright.ports.issuer.Issuer."""
 
-    def __init__(self, platform: FakePlatform, admin_key: SecretValue) -> None:
+    def __init__(
+        self,
+        platform: FakePlatform,
+        admin_key: SecretValue,
+        faults: Faults | None = None,
+        lease: Lease = UNSHARED,
+    ) -> None:
+        """`faults`: the platform's own, unless this process has others."""
         self._platform = platform
         self._admin_key = admin_key
+        self._faults = faults or platform.faults
+        self._lease = lease
 
     def quiet(self) -> None:
         """Never."""
@@ -107,16 +161,18 @@ class FakeIssuer:
             raise Rejected("there is no such workspace", reason="IssuerRefused")
         if request.user_id not in self._platform.users.values():
             raise Rejected("there is no such user", reason="IssuerRefused")
-        self._platform.posts += 1
         live = self._platform.make(request)
         try:
-            self._platform.faults.before("create")
-        except Ambiguous as error:
+            await self._faults.before("create")
+        except KeywrightError as error:
+            self._platform.posts += 1
             if str(error) == "late":
                 self._platform.late.append(live)
             raise
+        self._lease.require(_DEADLINE)
+        self._platform.posts += 1
         self._platform.commit(live)
-        self._platform.faults.after("create")
+        await self._faults.after("create")
         return IssuedKey(
             key_id=live.listed.key_id,
             plaintext=SecretValue(live.plaintext),
@@ -128,34 +184,53 @@ class FakeIssuer:
     async def revoke(self, key_id: KeyId, workspace_id: str | None = None) -> None:
         """A DELETE."""
         self._authorize()
-        self._platform.faults.before("revoke")
-        live = self._platform.keys.pop(key_id, None)
+        await self._faults.before("revoke")
+        self._lease.require(_DEADLINE)
         known = {workspace.id for workspace in self._platform.workspaces}
-        if live is None and workspace_id is not None and workspace_id not in known:
+        if key_id not in self._platform.keys and workspace_id is not None and workspace_id not in known:
             raise Rejected("the admin key is one of another organization", reason="WorkspaceNotFound")
-        if live:
-            self._platform.dead[live.plaintext] = self._platform.clock()
-        self._platform.faults.after("revoke")
+        self._platform.end(key_id)
+        await self._faults.after("revoke")
 
-    async def list_keys(self, name: str | None = None) -> Sequence[ListedKey]:
-        """All whose name contains it."""
+    async def list_keys(self, name: str | None = None, *, pace: Pace | None = None) -> Sequence[ListedKey]:
+        """All whose name contains it, or whose masked key ends with it, in pages of 100; as they are when the first is read."""
         self._authorize()
-        self._platform.faults.before("list_keys")
+        found: list[ListedKey] = []
+        read = 0
+        while read == 0 or read < len(found):
+            if pace is not None and read:
+                await pace(read, None)
+            await self._page(read, pace)
+            if read == 0:
+                found = [key for key in self._platform.listed() if _matches(key, name)]
+            read += _PAGE
+        return found
+
+    async def _page(self, read: int, pace: Pace | None) -> None:
+        while True:
+            failed: Retryable | None = None
+            try:
+                await self._faults.before("list_keys")
+            except Retryable as error:
+                if pace is None:
+                    raise
+                failed = error
+            if failed is None or pace is None:
+                break
+            await pace(read, failed)
         self._platform.reads += 1
-        found = [live.listed for live in self._platform.keys.values()]
-        return [key for key in found if name is None or name.lower() in (key.name or "").lower()]
 
     async def workspaces(self) -> Sequence[Workspace]:
         """All."""
         self._authorize()
-        self._platform.faults.before("workspaces")
+        await self._faults.before("workspaces")
         self._platform.reads += 1
         return list(self._platform.workspaces)
 
     async def user_id(self, user: str) -> str:
         """By address or uuid."""
         self._authorize()
-        self._platform.faults.before("user_id")
+        await self._faults.before("user_id")
         self._platform.reads += 1
         for address, user_id in self._platform.users.items():
             if user.lower() == address or user == user_id:
@@ -164,7 +239,7 @@ class FakeIssuer:
 
     async def check(self, plaintext: SecretValue) -> bool:
         """Whether it works."""
-        self._platform.faults.before("check")
+        await self._faults.before("check")
         if self._platform.refuses_new_keys:
             self._platform.refuses_new_keys -= 1
             return False

@@ -1,4 +1,4 @@
-"""The port Sink in memory: compare-and-set on a version, records as flat strings, a watch that may lag behind."""
+"""The port Sink in memory: compare-and-set on a version, records as flat strings, and what each process has seen of it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from keywright.planning.layout import Owner, layout_digest_of
 from keywright.planning.observed import Absent, Foreign, Present, TargetLayout, TargetState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from keywright.ports.sink import Delivery
 
-__all__ = ["FakeSink", "Stored"]
+__all__ = ["FakeSink", "SecretStore", "Stored"]
 
 
 @dataclass(frozen=True)
@@ -27,52 +27,96 @@ class Stored:
 
     version: int
     owner: Owner | None
+    uid: str
     layout_digest: str = ""
     record: dict[str, str] = field(default_factory=dict)
     plaintext: str | None = field(default=None, repr=False)
     texts: dict[str, str] = field(default_factory=dict, repr=False)
     fence: str | None = None
-    uid: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+
+class SecretStore:
+    """What stands, and what people do to it."""
+
+    guarded = True
+    """Whether a write that names an older version is a Conflict."""
+
+    def __init__(self, new_uid: Callable[[], str] = lambda: str(uuid.uuid4())) -> None:
+        """`new_uid` gives another at each call."""
+        self.new_uid = new_uid
+        self.stored: dict[ResourceKey, Stored] = {}
+        self.version = 0
+        self.refusal: str | None = None
+        self.watchers: list[Callable[[ResourceKey, Stored | None, int], None]] = []
+        """Each hears of every change: the name, what stands there now, and the version of the change."""
+
+    def put(self, key: ResourceKey, there: Stored) -> Stored:
+        """A new version."""
+        self.version += 1
+        there = replace(there, version=self.version)
+        self.stored[key] = there
+        self._tell(key)
+        return there
+
+    def remove(self, key: ResourceKey) -> None:
+        """Gone."""
+        self.version += 1
+        self.stored.pop(key, None)
+        self._tell(key)
+
+    def collect(self, uid: str) -> None:
+        """The garbage collector: what is bound to a deleted ApiKey goes."""
+        for key, there in list(self.stored.items()):
+            if there.owner and there.owner.bound and there.owner.uid == uid:
+                self.remove(key)
+
+    def _tell(self, key: ResourceKey) -> None:
+        for watcher in self.watchers:
+            watcher(key, self.stored.get(key), self.version)
 
 
 class FakeSink:
-    """Implements keywright.ports.sink.Sink; methods without a port's docstring are the outside world."""
+    """Implements keywright.ports.sink.Sink: one process's eyes and hands.
 
-    def __init__(self, faults: Faults | None = None) -> None:
+    Methods without a port's docstring are the outside world.
+    """
+
+    def __init__(self, faults: Faults | None = None, store: SecretStore | None = None) -> None:
+        """Over Secrets of its own, unless some are given."""
+        self.store = store or SecretStore()
         self.faults = faults or Faults()
-        self.stored: dict[ResourceKey, Stored] = {}
-        self._seen: dict[ResourceKey, Present] = {}
         self.lagging = False
-        self.version = 0
+        """Whether the watch is silent."""
+        self._seen: dict[ResourceKey, tuple[int, Present | None]] = {}
         self.writes: list[str] = []
         self.reads = 0
-        self.refusal: str | None = None
+        self.store.watchers.append(self._watch)
 
     def known(self, namespace: str, name: str) -> Present | None:
         """What the watch said."""
-        return self._seen.get(ResourceKey(namespace, name))
+        return self._seen.get(ResourceKey(namespace, name), (0, None))[1]
 
-    def recorded(self) -> Iterable[KeyId]:
+    def recorded(self) -> Mapping[KeyId, ResourceKey]:
         """All key ids in records."""
-        return [present.record.key_id for present in self._seen.values() if present.record]
+        return {present.record.key_id: key for key, (_, present) in self._seen.items() if present and present.record}
 
     async def read(self, namespace: str, name: str) -> TargetState:
         """What stands there."""
-        self.faults.before("read target")
+        await self.faults.before("read target")
         self.reads += 1
         return self._look(ResourceKey(namespace, name))
 
     async def rehearse(self, layout: TargetLayout, owner: Owner, version: str | None) -> None:
         """A dry run."""
-        self.faults.before("rehearse")
+        await self.faults.before("rehearse")
         self._admit(layout, version)
 
     async def deliver(self, delivery: Delivery, version: str | None) -> Present:
         """Plaintext and record at once."""
-        self.faults.before("deliver")
+        await self.faults.before("deliver")
         key = self._admit(delivery.layout, version)
         plaintext = delivery.plaintext.reveal()
-        return self._write(
+        return await self._write(
             key,
             "deliver",
             owner=delivery.owner,
@@ -85,22 +129,24 @@ class FakeSink:
 
     async def fence(self, layout: TargetLayout, owner: Owner, mark: str, version: str | None) -> Present:
         """A new version with a mark."""
-        self.faults.before("fence")
+        await self.faults.before("fence")
         key = self._admit(layout, version)
         if version is None:
-            return self._write(key, "fence", owner=owner, layout_digest=layout_digest_of(layout, owner), fence=mark)
-        return self._write(key, "fence", fence=mark)
+            return await self._write(
+                key, "fence", owner=owner, layout_digest=layout_digest_of(layout, owner), fence=mark
+            )
+        return await self._write(key, "fence", fence=mark)
 
     async def rewrite(self, layout: TargetLayout, owner: Owner, present: Present) -> Present:
         """The same key, laid out anew."""
-        self.faults.before("rewrite")
+        await self.faults.before("rewrite")
         key = self._admit(layout, present.version)
         there = self.stored[key]
         record = KeyRecord.from_strings(there.record)
         if record is None or there.plaintext is None or SecretValue(there.plaintext).digest() != record.digest:
             raise Conflict(f"Secret {key} no longer holds the key that was delivered")
         record = replace(record, owner=owner.key, owner_uid=owner.uid)
-        return self._write(
+        return await self._write(
             key,
             "rewrite",
             owner=owner,
@@ -110,31 +156,54 @@ class FakeSink:
             fence=None,
         )
 
+    async def prove(
+        self, namespace: str, name: str, key_id: KeyId, check: Callable[[SecretValue], Awaitable[bool]]
+    ) -> bool | None:
+        """The plaintext beside this key's record, if it is the one."""
+        await self.faults.before("prove")
+        there = self.stored.get(ResourceKey(namespace, name))
+        record = KeyRecord.from_strings(there.record) if there else None
+        if there is None or there.plaintext is None or record is None or record.key_id != key_id:
+            return None
+        plaintext = SecretValue(there.plaintext)
+        return await check(plaintext) if plaintext.digest() == record.digest else None
+
     async def clean(self, namespace: str, name: str, version: str) -> None:
         """Remove; gone counts as done."""
-        self.faults.before("clean")
+        await self.faults.before("clean")
         key = ResourceKey(namespace, name)
         there = self.stored.get(key)
-        if there is not None and str(there.version) != version:
+        if there is not None and self.store.guarded and str(there.version) != version:
             raise Conflict(f"Secret {key} changed")
-        self.stored.pop(key, None)
+        self.store.remove(key)
         self._look(key)
         self.writes.append("clean")
-        self.faults.after("clean")
+        await self.faults.after("clean")
 
     # The outside world.
 
+    @property
+    def stored(self) -> dict[ResourceKey, Stored]:
+        """What stands."""
+        return self.store.stored
+
+    @property
+    def refusal(self) -> str | None:
+        """Why every write is refused."""
+        return self.store.refusal
+
+    @refusal.setter
+    def refusal(self, why: str | None) -> None:
+        self.store.refusal = why
+
     def put_foreign(self, key: ResourceKey) -> None:
         """Somebody makes a Secret of this name, in place of what is there."""
-        self.version += 1
-        self.stored[key] = Stored(self.version, None, plaintext="theirs", texts={"api-key": "theirs"})
-        self.catch_up(unless_lagging=True)
+        uid = self.store.new_uid()
+        self.store.put(key, Stored(0, None, uid, plaintext="theirs", texts={"api-key": "theirs"}))
 
     def put_back(self, key: ResourceKey, old: Stored) -> None:
         """Somebody restores an older copy."""
-        self.version += 1
-        self.stored[key] = replace(old, version=self.version)
-        self.catch_up(unless_lagging=True)
+        self.store.put(key, old)
 
     def spoil(self, key: ResourceKey) -> None:
         """Somebody changes the plaintext."""
@@ -148,69 +217,69 @@ class FakeSink:
 
     def remove(self, key: ResourceKey) -> None:
         """Somebody deletes it."""
-        self.version += 1
-        self.stored.pop(key, None)
-        self.catch_up(unless_lagging=True)
+        self.store.remove(key)
 
     def collect(self, uid: str) -> None:
-        """The garbage collector: what is bound to a deleted ApiKey goes."""
-        for key, there in list(self.stored.items()):
-            if there.owner and there.owner.bound and there.owner.uid == uid:
-                self.remove(key)
+        """The garbage collector."""
+        self.store.collect(uid)
 
-    def catch_up(self, *, unless_lagging: bool = False) -> None:
+    def catch_up(self) -> None:
         """The watch tells everything that happened."""
-        if not (unless_lagging and self.lagging):
-            for key in {*self._seen, *self.stored}:
-                self._look(key)
+        for key in {*self._seen, *self.stored}:
+            self._look(key)
+
+    def seen(self, key: ResourceKey, there: Stored | None, version: int) -> bool:
+        """A watch spoke; False where that is no news."""
+        if version <= self._seen.get(key, (0, None))[0]:
+            return False
+        state = state_of(there)
+        self._seen[key] = (version, state if isinstance(state, Present) else None)
+        return True
+
+    def _watch(self, key: ResourceKey, there: Stored | None, version: int) -> None:
+        if not self.lagging:
+            self.seen(key, there, version)
 
     def _admit(self, layout: TargetLayout, version: str | None) -> ResourceKey:
         key = ResourceKey(layout.namespace, layout.name)
         if self.refusal:
             raise Rejected(f"Secret {key} would not be written: {self.refusal}", reason="TargetRefused")
         there = self.stored.get(key)
-        if (str(there.version) if there else None) != version:
+        if self.store.guarded and (str(there.version) if there else None) != version:
             raise Conflict(f"Secret {key} changed")
         return key
 
-    def _write(self, key: ResourceKey, what: str, **fields: object) -> Present:
-        self.version += 1
-        there = self.stored.get(key)
-        self.stored[key] = (
-            replace(there, version=self.version, **fields)  # type: ignore[arg-type]
-            if there
-            else Stored(version=self.version, **fields)  # type: ignore[arg-type]
-        )
-        present = self._look(key)
-        assert isinstance(present, Present)
+    async def _write(self, key: ResourceKey, what: str, **fields: object) -> Present:
+        there = self.stored.get(key) or Stored(0, None, self.store.new_uid())
+        state = state_of(self.store.put(key, replace(there, **fields)))  # type: ignore[arg-type]
+        self._look(key)
+        assert isinstance(state, Present)
         self.writes.append(what)
-        self.faults.after(what)
-        return present
-
-    def _look(self, key: ResourceKey) -> TargetState:
-        state = self._state(key)
-        if isinstance(state, Present):
-            self._seen[key] = state
-        else:
-            self._seen.pop(key, None)
+        await self.faults.after(what)
         return state
 
-    def _state(self, key: ResourceKey) -> TargetState:
+    def _look(self, key: ResourceKey) -> TargetState:
         there = self.stored.get(key)
-        if there is None:
-            return Absent()
-        if there.owner is None:
-            return Foreign("a Secret that keywright did not make")
-        return Present(
-            owner=there.owner.key,
-            owner_uid=there.owner.uid,
-            version=str(there.version),
-            record=KeyRecord.from_strings(there.record),
-            digest=SecretValue(there.plaintext).digest() if there.plaintext else None,
-            layout_digest=there.layout_digest,
-            fence=there.fence,
-            data_keys=tuple(there.texts),
-        )
+        self.seen(key, there, there.version if there else self.store.version)
+        return state_of(there)
+
+
+def state_of(there: Stored | None) -> TargetState:
+    """As the port tells it."""
+    if there is None:
+        return Absent()
+    if there.owner is None:
+        return Foreign("a Secret that keywright did not make")
+    return Present(
+        owner=there.owner.key,
+        owner_uid=there.owner.uid,
+        version=str(there.version),
+        record=KeyRecord.from_strings(there.record),
+        digest=SecretValue(there.plaintext).digest() if there.plaintext else None,
+        layout_digest=there.layout_digest,
+        fence=there.fence,
+        data_keys=tuple(there.texts),
+    )
 
 
 def _rendered(layout: TargetLayout, record: KeyRecord, plaintext: str) -> dict[str, str]:

@@ -18,7 +18,8 @@ class Faults:
     """Counts the ports' calls. `strike(boundary, call)` may raise, or change the world, at each boundary.
 
     A call has two: one before its effect and one after it; a read has the first only. Boundaries are counted from 0 in the order in
-    which they are met. `witness` sees each of them, and says where an invariant is broken.
+    which they are met. `witness` sees each of them, and says where an invariant is broken. Waits for nothing; the simulation's own
+    faults do, and let others go first.
     """
 
     def __init__(self) -> None:
@@ -26,11 +27,11 @@ class Faults:
         self.witness: Callable[[str], None] = lambda _call: None
         self.strike: Callable[[int, str], None] = lambda _boundary, _call: None
 
-    def before(self, call: str) -> None:
+    async def before(self, call: str) -> None:
         """The call was made; nothing has happened."""
         self._meet(f"before {call}")
 
-    def after(self, call: str) -> None:
+    async def after(self, call: str) -> None:
         """It happened; the caller does not know yet."""
         self._meet(f"after {call}")
 

@@ -53,7 +53,7 @@ def set_admin(value: str | None) -> Callable[[World], None]:
 
 def remove_issuer(world: World) -> None:
     """There is no KeyIssuer."""
-    world.cluster.delete("KeyIssuer", ResourceKey("search", "mistral"))
+    world.delete_issuer(by_force=True)
 
 
 def refuse_writes(world: World) -> None:

@@ -138,7 +138,7 @@ async def test_candidates_of_a_cluster_issuer_are_only_the_granted_ones():
     a_cluster_issuer(
         world, {"namespaces": {"selector": {"matchLabels": {"team": "search"}}}, "workspaces": ["search-*"]}
     )
-    world.cluster.labels["search"] = {"team": "search"}
+    world.cluster.server.labels["search"] = {"team": "search"}
     ref = {"kind": "ClusterKeyIssuer", "name": "shared"}
     refusal = await facts(world, issuerRef=ref, workspace="nowhere")
     assert isinstance(refusal, Refusal)
@@ -196,7 +196,7 @@ async def test_closing_gives_all_clients_back():
         troubled=print,
     )
     await directory.client(identity(world), "search")
-    world.cluster.edit("KeyIssuer", MISTRAL, lambda obj: obj["spec"].update(checkNewKeys=False))
+    world.cluster.edit("KeyIssuer", MISTRAL, lambda obj: obj["spec"]["mistral"].update(user="other@example.com"))
     await directory.client(identity(world), "search")
     await directory.close()
     assert closed == 2

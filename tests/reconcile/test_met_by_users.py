@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tests.reconcile.world import SECRET, World
 
 from keywright.errors import RateLimited
-from keywright.keys import ResourceKey, Workspace
+from keywright.keys import Workspace
 
 if TYPE_CHECKING:
     from keywright.ports.cluster import EventNote
@@ -83,7 +83,7 @@ async def test_a_retained_key_that_is_replaced_is_named_in_an_event():
 async def test_a_key_is_revoked_at_a_re_created_issuer_that_lists_it():
     """Pruned and applied again, or restored: the same platform, so deletion does not hang."""
     world = await a_settled_world()
-    world.cluster.delete("KeyIssuer", ResourceKey("search", "mistral"))
+    world.delete_issuer(by_force=True)
     world.create_issuer("mistral")
     await world.look_over()
     world.delete()
@@ -95,10 +95,11 @@ async def test_a_key_is_revoked_at_a_re_created_issuer_that_lists_it():
 async def test_a_key_of_another_platform_is_never_taken_for_revoked():
     """A re-created issuer that does not list it: deletion waits, and says how to let it go."""
     world = await a_settled_world()
-    world.cluster.delete("KeyIssuer", ResourceKey("search", "mistral"))
+    world.delete_issuer(by_force=True)
     world.create_issuer("mistral")
     kept = dict(world.platform.keys)
     world.platform.keys.clear()
+    world.start()
     await world.look_over()
     world.platform.keys |= kept
     world.excused = True

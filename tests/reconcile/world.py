@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,7 @@ class Process:
     reconciler: Reconciler
     inventory: Inventory
     directory: IssuerDirectory
+    metrics: Metrics
 
 
 class World:
@@ -74,6 +76,7 @@ class World:
     def start(self) -> Process:
         """A new operator over the same world; the one before is gone or frozen."""
         clock = self.clock
+        metrics = Metrics.create()
         directory = IssuerDirectory(
             self.cluster,
             self.platform.factory,
@@ -87,7 +90,10 @@ class World:
             directory=directory,
             cluster_id=CLUSTER_ID,
             clock=clock,
+            monotonic=lambda: self.now.timestamp(),  # noqa: PLW0108 -- as above
+            sleep=self.sleep,
             wake=self.woken.add,
+            metrics=metrics,
         )
         observer = Observer(
             cluster=self.cluster,
@@ -108,9 +114,9 @@ class World:
             sleep=self.sleep,
         )
         reconciler = Reconciler(
-            cluster=self.cluster, observer=observer, executor=executor, clock=clock, metrics=Metrics.create()
+            cluster=self.cluster, observer=observer, executor=executor, clock=clock, metrics=metrics
         )
-        self.process = Process(reconciler, inventory, directory)
+        self.process = Process(reconciler, inventory, directory, metrics)
         return self.process
 
     def clock(self) -> datetime:
@@ -137,6 +143,13 @@ class World:
         """A KeyIssuer of the namespace search."""
         spec = {"mistral": {"user": "dev@example.com", "adminKeySecretRef": {"name": "admin", "key": "key"}}}
         return self.cluster.create("KeyIssuer", ResourceKey("search", name), spec)
+
+    def delete_issuer(self, name: str = "mistral", *, by_force: bool = False) -> None:
+        """Kubectl delete; by force, somebody takes its finalizers off as well."""
+        at = ("KeyIssuer", ResourceKey("search", name))
+        self.cluster.delete(*at)
+        if by_force and at in self.cluster.stored:
+            self.cluster.edit(*at, lambda obj: obj["metadata"].update(finalizers=[]))
 
     def create(self, key: ResourceKey = KEY, annotations: dict[str, str] | None = None, **spec: Any) -> Object:
         """An ApiKey, for 90 days unless told otherwise; None takes a field away."""
@@ -166,7 +179,18 @@ class World:
     # What happens by itself.
 
     async def settle(self, key: ResourceKey = KEY, *, within: timedelta = timedelta(minutes=2)) -> timedelta | None:
-        """Reconcile until nothing is due within a time; returns when something is."""
+        """Reconcile until nothing is due within a time; returns when something is. Issuers are held and let go as the engine does it."""
+        due = await self._settle(key, within)
+        await self.hold_over()
+        return due
+
+    async def hold_over(self) -> None:
+        """A look at each issuer's finalizer, as its worker makes it: an error is a retry."""
+        for kind, at in [at for at in self.cluster.stored if at[0] != "ApiKey"]:
+            with suppress(KeywrightError):
+                await self.process.directory.holding.look((kind, at.namespace or None, at.name))
+
+    async def _settle(self, key: ResourceKey, within: timedelta) -> timedelta | None:
         end = self.now + within
         for _ in range(200):
             due = await self.pass_over(key)
@@ -182,11 +206,17 @@ class World:
         except KeywrightError:
             return timedelta(seconds=5)
 
-    async def look_over(self, name: str = "mistral") -> None:
-        """One inventory pass, and those that it wakes."""
-        await self.process.inventory.refresh(("KeyIssuer", "search", name))
+    async def look_over(self, name: str = "mistral") -> timedelta | None:
+        """What of the inventory is due now, a second look included, and those that it wakes; returns when the next is."""
+        ref = ("KeyIssuer", "search", name)
+        due = await self.process.inventory.refresh(ref)
+        if due is not None and due < timedelta(minutes=1):
+            self.now += due
+            due = await self.process.inventory.refresh(ref)
+        await self.hold_over()
         while self.woken:
             await self.settle(self.woken.pop())
+        return due
 
     async def quieten(self, key: ResourceKey = KEY, *, hours: float = 0.5) -> None:
         """The faults are over: time passes, with an inventory pass each five minutes, until all is said and done."""

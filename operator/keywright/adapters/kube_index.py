@@ -1,15 +1,30 @@
-"""ApiKeys by what they name: their Secret and their issuer. No I/O."""
+"""ApiKeys by what they name: their Secret and their issuers. No I/O."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from keywright.api.reading import issuer_wanted, issuers_recorded
 from keywright.keys import ResourceKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = ["ApiKeyIndex"]
+
+_Ref = tuple[str, str, str]
+"""Kind, namespace ("" for a cluster-scoped one), name."""
+
+
+class _Names(NamedTuple):
+    """What one ApiKey is found by."""
+
+    key: ResourceKey
+    secret: tuple[str, str] | None
+    issuer: _Ref | None
+    """The wanted one."""
+    makers: frozenset[_Ref]
+    """Others that made keys of it, or may have."""
 
 
 class ApiKeyIndex:
@@ -17,7 +32,8 @@ class ApiKeyIndex:
 
     def __init__(self) -> None:
         self._by_secret: dict[tuple[str, str], dict[ResourceKey, None]] = {}
-        self._by_issuer: dict[tuple[str, str, str], dict[str, dict[ResourceKey, None]]] = {}
+        self._by_issuer: dict[_Ref, dict[str, dict[ResourceKey, None]]] = {}
+        self._by_maker: dict[_Ref, dict[ResourceKey, None]] = {}
 
     def replace(self, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> None:
         """One object changed from `old` to `new`; None: it was not, or is not any more."""
@@ -25,13 +41,15 @@ class ApiKeyIndex:
         if before == after:
             return
         if before:
-            self._forget(*before)
+            self._forget(before)
         if after:
-            key, secret, issuer = after
-            if secret:
-                self._by_secret.setdefault(secret, {})[key] = None
-            if issuer:
-                self._by_issuer.setdefault(issuer, {}).setdefault(key.namespace, {})[key] = None
+            key = after.key
+            if after.secret:
+                self._by_secret.setdefault(after.secret, {})[key] = None
+            if after.issuer:
+                self._by_issuer.setdefault(after.issuer, {}).setdefault(key.namespace, {})[key] = None
+            for maker in after.makers:
+                self._by_maker.setdefault(maker, {})[key] = None
 
     def of_secret(self, namespace: str, name: str) -> list[ResourceKey]:
         """Whose target this Secret is."""
@@ -42,18 +60,24 @@ class ApiKeyIndex:
         users = self._by_issuer.get((kind, namespace or "", name), {})
         return iter([key for keys in users.values() for key in keys])
 
+    def of_maker(self, kind: str, namespace: str | None, name: str) -> Iterable[ResourceKey]:
+        """Whose issuerRef names another one, and whose keys or attempts this one."""
+        return list(self._by_maker.get((kind, namespace or "", name), ()))
+
     def count(self, kind: str, issuer_namespace: str | None, name: str, namespace: str) -> int:
         """How many ApiKeys of one namespace name this issuer."""
         return len(self._by_issuer.get((kind, issuer_namespace or "", name), {}).get(namespace, ()))
 
-    def _forget(self, key: ResourceKey, secret: tuple[str, str] | None, issuer: tuple[str, str, str] | None) -> None:
-        if secret:
-            _drop(self._by_secret, secret, key)
-        if issuer:
-            namespaces = self._by_issuer[issuer]
-            _drop(namespaces, key.namespace, key)
+    def _forget(self, names: _Names) -> None:
+        if names.secret:
+            _drop(self._by_secret, names.secret, names.key)
+        if names.issuer:
+            namespaces = self._by_issuer[names.issuer]
+            _drop(namespaces, names.key.namespace, names.key)
             if not namespaces:
-                del self._by_issuer[issuer]
+                del self._by_issuer[names.issuer]
+        for maker in names.makers:
+            _drop(self._by_maker, maker, names.key)
 
 
 def _drop(index: dict[Any, dict[ResourceKey, None]], at: Any, key: ResourceKey) -> None:
@@ -63,19 +87,23 @@ def _drop(index: dict[Any, dict[ResourceKey, None]], at: Any, key: ResourceKey) 
         del index[at]
 
 
-def _names(
-    obj: Mapping[str, Any] | None,
-) -> tuple[ResourceKey, tuple[str, str] | None, tuple[str, str, str] | None] | None:
+def _names(obj: Mapping[str, Any] | None) -> _Names | None:
     """What an object is found by. The CRD guarantees shapes; an object older than its rules may lack any."""
     if obj is None:
         return None
     metadata, spec = obj["metadata"], obj.get("spec") or {}
     namespace = metadata["namespace"]
     target = (spec.get("target") or {}).get("secret") or {}
-    ref = spec.get("issuerRef") or {}
-    kind = ref.get("kind", "KeyIssuer")
-    return (
+
+    def at(named: tuple[str, str]) -> _Ref:
+        kind, name = named
+        return kind, "" if kind == "ClusterKeyIssuer" else namespace, name
+
+    wanted = issuer_wanted(obj)
+    issuer = at(wanted) if wanted else None
+    return _Names(
         ResourceKey(namespace, metadata["name"]),
         (namespace, target["name"]) if "name" in target else None,
-        (kind, "" if kind == "ClusterKeyIssuer" else namespace, ref["name"]) if "name" in ref else None,
+        issuer,
+        frozenset(map(at, issuers_recorded(obj))) - {issuer},
     )

@@ -18,9 +18,9 @@ from keywright.adapters.kube_events import EventWriter
 from keywright.adapters.kube_index import ApiKeyIndex
 from keywright.adapters.kube_patch import dropped_field, merge_diff
 from keywright.api.base import GROUP, VERSION
-from keywright.errors import Conflict, Rejected, Unavailable
+from keywright.errors import Conflict, Rejected, Unauthorized, Unavailable
 from keywright.keys import ResourceKey, SecretValue
-from keywright.ports.cluster import FINALIZER
+from keywright.ports.cluster import finalizer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -88,6 +88,11 @@ class KubeCluster:
     def count_users(self, identity: KeyIssuerIdentity, issuer_namespace: str | None, namespace: str) -> int:
         """How many ApiKeys of `namespace` name this issuer."""
         return self._index.count(identity.kind, issuer_namespace, identity.name, namespace)
+
+    def dependents(self, kind: str, namespace: str | None, name: str) -> Iterable[Object]:
+        """ApiKeys that name this issuer anywhere, re-created or not."""
+        for keys in (self._index.of_issuer(kind, namespace, name), self._index.of_maker(kind, namespace, name)):
+            yield from (obj for key in keys if (obj := self.api_key(key)) is not None)
 
     def issuer(self, kind: str, namespace: str | None, name: str) -> Object | None:
         """The issuer object as last seen; None: not there."""
@@ -194,20 +199,20 @@ class KubeCluster:
 
     async def add_finalizer(self, seen: Object) -> Object:
         """Put keywright's finalizer on, guarded."""
-        finalizers = seen["metadata"].get("finalizers") or []
-        if FINALIZER in finalizers:
+        finalizers, ours = seen["metadata"].get("finalizers") or [], finalizer_of(seen)
+        if ours in finalizers:
             return seen
-        answer = await self._patch(seen, {"metadata": {"finalizers": [*finalizers, FINALIZER]}})
+        answer = await self._patch(seen, {"metadata": {"finalizers": [*finalizers, ours]}})
         self.seen(seen["kind"], None, answer)
         return answer
 
     async def remove_finalizer(self, seen: Object) -> None:
         """Take keywright's finalizer off, guarded; an object that is gone counts as done."""
-        metadata = seen["metadata"]
+        metadata, ours = seen["metadata"], finalizer_of(seen)
         finalizers = metadata.get("finalizers") or []
-        if FINALIZER not in finalizers:
+        if ours not in finalizers:
             return
-        left = [name for name in finalizers if name != FINALIZER]
+        left = [name for name in finalizers if name != ours]
         kind, key = seen["kind"], _key_of(seen)
         try:
             answer = await self._patch(seen, {"metadata": {"finalizers": left}})
@@ -235,7 +240,7 @@ class KubeCluster:
         except NotFound as error:
             if not error.named:
                 raise _not_installed() from error
-            if "finalizers" in guarded["metadata"] and FINALIZER not in guarded["metadata"]["finalizers"]:
+            if "finalizers" in guarded["metadata"] and finalizer_of(seen) not in guarded["metadata"]["finalizers"]:
                 raise
             self._vanished(kind, _key_of(seen), held)
             raise Conflict(f"{kind} {_key_of(seen)} is gone") from error
@@ -282,6 +287,16 @@ class KubeCluster:
         except NotFound as error:
             raise Unavailable(f"the namespace {namespace} is gone") from error
         return obj["metadata"].get("labels") or {}
+
+    async def is_ending(self, namespace: str) -> bool:
+        """Whether a namespace is being deleted, or gone; False where there is no right to know."""
+        try:
+            obj = await self._api.request("GET", path_of("/api/v1", "namespaces", None, namespace))
+        except NotFound:
+            return True
+        except Unauthorized:
+            return False
+        return "deletionTimestamp" in obj["metadata"]
 
     def note(self, event: EventNote) -> None:
         """Write an event in the background: never waits or fails; the same words within an hour are written once."""

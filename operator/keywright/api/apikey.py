@@ -274,7 +274,8 @@ class ApiKeySpec(Kind):
     target: Target = Field(description="Where the plaintext is delivered.")
     deletion_policy: Literal["Revoke", "Retain"] = Field(
         default="Revoke",
-        description="What becomes of the key when the ApiKey is deleted. Revoke: it is revoked and the target cleaned. Retain: both stay.",
+        description="What becomes of the key when the ApiKey is deleted. Revoke: it is revoked and the target cleaned. Retain: both stay; "
+        "a key that no Secret holds any more, or whose namespace is deleted with it, is revoked.",
     )
     suspend: bool = Field(
         default=False,

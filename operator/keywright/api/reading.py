@@ -21,7 +21,7 @@ from keywright.errors import Rejected
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["read_issuer_spec", "read_spec", "read_status"]
+__all__ = ["issuer_wanted", "issuers_recorded", "read_issuer_spec", "read_spec", "read_status"]
 
 _Model = TypeVar("_Model", bound=Kind)
 
@@ -47,6 +47,19 @@ def read_issuer_spec(body: Mapping[str, Any]) -> KeyIssuerSpec:
 def read_status(body: Mapping[str, Any]) -> ApiKeyStatus:
     """The status of an ApiKey, an absent one as one without fields; Rejected(InvalidSpec) where it cannot be read."""
     return _read(ApiKeyStatus, body, "status", absent={})
+
+
+def issuer_wanted(body: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Kind and name of the issuer that an ApiKey's spec names; None where it lacks one, as an object older than the CRD's rules may."""
+    ref = (body.get("spec") or {}).get("issuerRef") or {}
+    return (ref.get("kind", "KeyIssuer"), ref["name"]) if "name" in ref else None
+
+
+def issuers_recorded(body: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
+    """Kind and name of each issuer at which an ApiKey's status has a key, or an attempt that may have made one."""
+    status = body.get("status") or {}
+    entries = [status, status.get("attempt"), *(status.get("closedAttempts") or ()), *(status.get("previous") or ())]
+    return frozenset((e["issuer"]["kind"], e["issuer"]["name"]) for e in entries if e and e.get("issuer"))
 
 
 def _read(

@@ -41,6 +41,7 @@ class Reason(StrEnum):
     # Refused before a key was asked for.
     INVALID_SPEC = "InvalidSpec"
     ISSUER_NOT_FOUND = "IssuerNotFound"
+    ISSUER_DELETING = "IssuerDeleting"
     ISSUER_INVALID = "IssuerInvalid"
     ISSUER_REFUSED = "IssuerRefused"
     ISSUER_UNAVAILABLE = "IssuerUnavailable"
@@ -79,9 +80,11 @@ class Reason(StrEnum):
     ABANDONED = "Abandoned"
     EXPIRY_CLAMPED = "ExpiryClamped"
     OVERLAP_FULL = "OverlapFull"
+    STRAY_KEY = "StrayKey"
 
     # KeyIssuer, ClusterKeyIssuer.
     ADMIN_KEY_WORKS = "AdminKeyWorks"
+    KEYS_VANISHED = "KeysVanished"
 
     @classmethod
     def of(cls, word: str, default: Reason) -> Reason:
@@ -111,12 +114,13 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.WAITING: "Nothing to do until the time given in status.next.",
     Reason.INVALID_SPEC: "The spec cannot be understood; the message says what to write.",
     Reason.ISSUER_NOT_FOUND: "spec.issuerRef names no issuer.",
+    Reason.ISSUER_DELETING: "The issuer is being deleted: it makes no keys, and goes once no ApiKey uses it any more.",
     Reason.ISSUER_INVALID: "The issuer's own spec must change (URL, references).",
     Reason.ISSUER_REFUSED: "The issuer understood the request and refused it.",
     Reason.ISSUER_UNAVAILABLE: "The issuer does not answer; it is tried again.",
     Reason.ISSUER_RATE_LIMITED: "The issuer asked for a pause.",
     Reason.ISSUER_MALFORMED: "The issuer's answer is not what its documentation says.",
-    Reason.ISSUER_CREDENTIALS_GONE: "The issuer was deleted and created again since it made a key that waits to be revoked.",
+    Reason.ISSUER_CREDENTIALS_GONE: "A key cannot be revoked: its issuer, or the admin key, is gone; the message says what mends it.",
     Reason.ADMIN_KEY_MISSING: "The Secret or data key with the admin key is not there.",
     Reason.ADMIN_KEY_REFUSED: "The issuer refused the admin key.",
     Reason.CLUSTER_SCOPE_OFF: "The operator runs for single namespaces and serves no cluster kinds.",
@@ -145,6 +149,8 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.ABANDONED: "Released by keywright.dev/abandon; the event names the keys left at the issuer.",
     Reason.EXPIRY_CLAMPED: "The platform's policy gave another last day than asked.",
     Reason.OVERLAP_FULL: "More than five older keys were alive; the oldest was revoked early.",
+    Reason.STRAY_KEY: "A live key has this cluster's tag and nothing names it, or somebody uses it; it is left: see keywright sweep.",
     Reason.ADMIN_KEY_WORKS: "The issuer accepts the admin key.",
+    Reason.KEYS_VANISHED: "The issuer lists none of the keys that it should: nothing is re-issued before a person has looked.",
 }
 """One sentence each; docs/reasons.md is made from these."""

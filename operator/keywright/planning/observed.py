@@ -45,6 +45,8 @@ class Fact(Enum):
     """Whether a write to the target would be accepted."""
     LISTING = "listing"
     """This ApiKey's live keys at the issuer, listed fresh."""
+    NAMESPACE = "namespace"
+    """Whether the namespace is on its way out, and all that is in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ class Refusal:
 class IssuerFacts:
     """A usable issuer, seen with one ApiKey's eyes. `namespace_labels` is None where no grant needs them.
 
-    `keys_in_namespace`: its namespace's ApiKeys at this issuer, up to this one by age.
+    `keys_in_namespace`: its namespace's ApiKeys at this issuer, up to this one by age. `held`: it cannot go before its keys do.
     """
 
     identity: KeyIssuerIdentity
@@ -131,6 +133,7 @@ class IssuerFacts:
     user_id: str
     namespace_labels: Mapping[str, str] | None
     keys_in_namespace: int
+    held: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +188,8 @@ class Observed:
     """What this pass has listed itself: the issuer's uid and the part of a name that was looked for. Empty: an older listing."""
     looked: Mapping[str, datetime] = field(default_factory=dict)
     """When the older listing was made, by the issuer's uid: for the issuers of closed attempts."""
+    namespace_ending: bool | None = None
+    """Whether the namespace is being deleted."""
     last_used: date | None = None
     """The day that the inventory has for the current key."""
     key_gone: bool = False

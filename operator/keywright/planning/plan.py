@@ -15,7 +15,17 @@ from keywright.planning.preflight import preflight
 from keywright.planning.recovery import RECHECK, late_keys, look_again, open_attempt, settle
 from keywright.planning.removal import deletion, overlaps_over
 from keywright.planning.situation import Situation
-from keywright.planning.steps import AddFinalizer, CleanTarget, Decision, Look, Note, RewriteTarget, Wait, WriteStatus
+from keywright.planning.steps import (
+    AddFinalizer,
+    CleanTarget,
+    Decision,
+    HoldIssuer,
+    Look,
+    Note,
+    RewriteTarget,
+    Wait,
+    WriteStatus,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -42,6 +52,7 @@ def plan(spec: ApiKeySpec, status: ApiKeyStatus, observed: Observed, now: dateti
         or _after_the_end(s)
         or _issue(s)
         or _lay_out(s)
+        or _tidy(s)
         or _forget(s)
         or _rest(s)
     )
@@ -119,9 +130,16 @@ def _issue(s: Situation) -> Decision | None:
         return _say(s, status, obstacle.reason, obstacle.message, look_again(s, obstacle), warn=True)
     if (adopted := _adopt(s, why)) is not None:
         return adopted
+    return _bind(s, why.reason, why.message) or _leave(s) or _intend(s, why)
+
+
+def _bind(s: Situation, reason: Reason, message: str) -> Decision | None:
+    """Before there is a key: neither the ApiKey nor the issuer goes until it is revoked."""
     if not s.observed.subject.finalizer:
-        return Decision(AddFinalizer(), why.reason, why.message)
-    return _leave(s) or _intend(s, why)
+        return Decision(AddFinalizer(), reason, message)
+    if isinstance(s.observed.issuer, IssuerFacts) and not s.observed.issuer.held:
+        return Decision(HoldIssuer(s.observed.issuer.identity), reason, message)
+    return None
 
 
 def _leave(s: Situation) -> Decision | None:
@@ -162,10 +180,10 @@ def _adopt(s: Situation, why: Cause) -> Decision | None:
         return Decision(Look(Fact.TARGET, target=s.place), Reason.ADOPTED, "Reading the target.")
     if record.key_id not in {key.key_id for key in s.listed}:
         return None
-    if not s.observed.subject.finalizer:
-        return Decision(AddFinalizer(), Reason.ADOPTED, "A delivered key is taken over.")
     # The issuer may have been re-created since, under its name: it has just listed the key.
-    return settle(s, replace(record, issuer=facts.identity), adopted=True)
+    return _bind(s, Reason.ADOPTED, "A delivered key is taken over.") or settle(
+        s, replace(record, issuer=facts.identity), adopted=True
+    )
 
 
 def _intend(s: Situation, why: Cause) -> Decision:
@@ -248,6 +266,21 @@ def _lay_out(s: Situation) -> Decision | None:
     )
 
 
+def _tidy(s: Situation) -> Decision | None:
+    """A place that the spec has left while an attempt was to deliver there: what it left behind, a fence or a dead key, goes.
+
+    Not before no interrupted request can deliver any more.
+    """
+    in_use = {s.home, s.place, *(p.target for p in s.status.previous)}
+    window = timedelta(seconds=s.observed.late_window)
+    left = {c.target for c in s.status.closed_attempts if c.target and s.now >= c.closed_at + window} - in_use
+    for place in sorted(left - s.observed.cleaned - s.observed.unclean.keys()):
+        return Decision(CleanTarget(place, None), Reason.TARGET_CLEANED, f"Secret {place} never got a key of use.")
+    if done := frozenset(left & s.observed.cleaned):
+        return Decision(WriteStatus(outcome.tidied(s, done), "drop"), Reason.TARGET_CLEANED, "A left place is clean.")
+    return None
+
+
 def _forget(s: Situation) -> Decision | None:
     """Closed attempts are watched for a day, and until it is known that nothing is left of them: an issuer may be away for longer."""
     left = {s.attempt_of(key) for key in s.listed if key.key_id not in s.observed.revoked}
@@ -274,16 +307,23 @@ def _rest(s: Situation) -> Decision:
         reason, message = trouble
         at = status.next.at if status.next and status.next.action == "Revoke" else None
         status = status.model_copy(update={"next": NextStep(action="Revoke", at=at, reason=message)})
+        if reason is Reason.ISSUER_CREDENTIALS_GONE:
+            status = outcome.stalled(s, status, reason, message)
         return _say(s, status, reason, message, s.now + RECHECK, warn=True)
     return _say(s, status, Reason.ISSUED, "The key stands in its target.", _next_due(s))
 
 
 def _unended(s: Situation) -> tuple[Reason, str] | None:
     """What was to end, and could not."""
-    for key_id, refusal in s.observed.failed_revocations.items():
+    failed = s.observed.failed_revocations
+    gone = {key_id: why for key_id, why in failed.items() if why.reason is Reason.ISSUER_CREDENTIALS_GONE}
+    if gone:
+        why = next(iter(gone.values())).message
+        return Reason.ISSUER_CREDENTIALS_GONE, f"Key {', '.join(sorted(gone))} cannot be revoked: {why}"
+    for key_id, refusal in failed.items():
         return Reason.REVOCATION_FAILED, f"Key {key_id} cannot be revoked yet: {refusal.message}"
-    for name, why in s.observed.unclean.items():
-        return Reason.TARGET_REFUSED, f"Secret {name} is no longer used and cannot be removed yet: {why}"
+    for name, trouble in s.observed.unclean.items():
+        return Reason.TARGET_REFUSED, f"Secret {name} is no longer used and cannot be removed yet: {trouble}"
     return None
 
 
@@ -292,6 +332,8 @@ def _next_due(s: Situation) -> datetime | None:
     step = outcome.next_step(s)
     times = [step.at] if step.at else []
     times += [c.closed_at + outcome.CLOSED_KEPT + timedelta(seconds=1) for c in s.status.closed_attempts]
+    window = timedelta(seconds=s.observed.late_window)
+    times += [c.closed_at + window for c in s.status.closed_attempts if c.target and c.target not in (s.home, s.place)]
     again = s.undone_until(s.place) if s.place and not s.laid_out_at(s.place) else None
     times += [again] if again else []
     times += [s.status.expires_at] if s.status.expires_at and s.status.expires_at > s.now else []

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from keywright.api.apikey import KeyIssuerIdentity
     from keywright.planning.situation import Situation
 
-__all__ = ["deletion", "overlaps_over"]
+__all__ = ["deletion", "irrevocable", "overlaps_over"]
 
 
 def overlaps_over(s: Situation) -> Decision | None:
@@ -86,37 +86,62 @@ def _past_the_end(s: Situation) -> bool:
 
 
 def deletion(s: Situation) -> Decision:
-    """Revoke, clean, release; with Retain the current key and the target stay."""
+    """Revoke, clean, release; with Retain the current key and the target stay, where the target can."""
     if not s.observed.subject.finalizer:
         return Decision(Wait(None), Reason.DELETING, "Nothing of keywright holds this ApiKey any more.")
     if isinstance(s.observed.listing, Refusal):
         # What is recorded by its id dies all the same; the rest waits, unless a person lets go of it.
-        return _revoke(s) or _unlisted(s, s.observed.listing)
+        return _look_at_what_stays(s) or _revoke(s) or _unlisted(s, s.observed.listing)
     return (
         open_attempt(s)
         or late_keys(s)
+        or _look_at_what_stays(s)
         or _revoke(s)
         or _wait_for_late_keys(s)
         or _clean(s)
-        or Decision(ReleaseFinalizer(), Reason.DELETING, "All keys are revoked.", _farewell(s))
+        or _farewell(s)
     )
+
+
+def _look_at_what_stays(s: Situation) -> Decision | None:
+    """Under Retain: whether the key stands in its target, and whether that stays."""
+    if s.bound or s.status.key_id is None or s.home is None:
+        return None
+    if s.observed.namespace_ending is None:
+        return Decision(Look(Fact.NAMESPACE), Reason.DELETING, "Looking whether the target can stay.")
+    if s.home not in s.observed.fresh:
+        return Decision(Look(Fact.TARGET, target=s.home), Reason.DELETING, "Reading the target.")
+    return None
+
+
+def _retained(s: Situation) -> bool:
+    """Whether the current key stays alive: one that no target holds any more, or will, is nobody's, and would be left behind."""
+    record = s.record_at(s.home)
+    stands = record is not None and record.key_id == s.status.key_id
+    return not s.bound and stands and not s.observed.namespace_ending
 
 
 def _revoke(s: Situation) -> Decision | None:
     keys: list[tuple[KeyId, KeyIssuerIdentity]] = [(KeyId(p.key_id), p.issuer) for p in s.status.previous]
-    if s.status.key_id and s.status.issuer and s.bound:
+    if s.status.key_id and s.status.issuer and not _retained(s):
         keys.append((KeyId(s.status.key_id), s.status.issuer))
     failed = s.observed.failed_revocations
     for key_id, issuer in keys:
         if key_id not in s.observed.revoked and key_id not in failed:
-            text = f"Revoked key {key_id}: its ApiKey is deleted."
-            return Decision(
-                RevokeKey(key_id, issuer), Reason.DELETING, "A key is revoked.", (Note("Normal", Reason.REVOKED, text),)
-            )
+            why = "its ApiKey is deleted"
+            if key_id == s.status.key_id and not s.bound:
+                why += f"; deletionPolicy: Retain has nothing to keep, since Secret {s.home} {_lost(s)}"
+            text = f"Revoked key {key_id}: {why}."
+            note = Note("Normal", Reason.REVOKED, text)
+            # A namespace on its way out takes no event: the log has it too.
+            return Decision(RevokeKey(key_id, issuer), Reason.DELETING, f"Revoking key {key_id}: {why}.", (note,))
     if not failed:
         return None
     if s.observed.subject.abandon:
         return _abandoned(s)
+    gone = next((refusal for refusal in failed.values() if refusal.reason is Reason.ISSUER_CREDENTIALS_GONE), None)
+    if gone:
+        return _irrevocable(s, f"Key {', '.join(irrevocable(s))} cannot be revoked", gone)
     refusal = next(iter(failed.values()))
     message = f"Key {', '.join(sorted(failed))} cannot be revoked yet: {refusal.message}"
     if refusal.stalled:
@@ -124,22 +149,48 @@ def _revoke(s: Situation) -> Decision | None:
     return _waiting(s, Reason.REVOCATION_FAILED, message, s.now + RECHECK, stalled=refusal.stalled)
 
 
+def irrevocable(s: Situation) -> tuple[str, ...]:
+    """What is to end and cannot, since its issuer's credentials are gone: keys by id, interrupted attempts by the tag of their keys."""
+    refused = s.observed.failed_revocations.items()
+    keys = sorted(key_id for key_id, refusal in refused if refusal.reason is Reason.ISSUER_CREDENTIALS_GONE)
+    listing = s.observed.listing
+    unlisted = isinstance(listing, Refusal) and listing.reason is Reason.ISSUER_CREDENTIALS_GONE
+    return (*keys, *(_tags(s) if unlisted else ()))
+
+
+def _irrevocable(s: Situation, what: str, refusal: Refusal) -> Decision:
+    """Until a person acts: the issuer is gone, or its admin key, and this process never had it or was started since."""
+    message = (
+        f"{what}: {refusal.message}. A namespace that is being deleted takes nothing new: there, revoke the key at the platform, "
+        'then annotate the ApiKey with keywright.dev/abandon: "true".'
+    )
+    return _waiting(s, Reason.ISSUER_CREDENTIALS_GONE, message, s.now + RECHECK, stalled=True)
+
+
 def _unlisted(s: Situation, refusal: Refusal) -> Decision:
     """Keys of interrupted attempts cannot be looked for: the issuer cannot be asked, or the target not be fenced."""
     if s.observed.subject.abandon:
         return _abandoned(s)
+    if refusal.reason is Reason.ISSUER_CREDENTIALS_GONE:
+        return _irrevocable(
+            s, f"Keys of interrupted attempts, {', '.join(irrevocable(s))}, cannot be looked for", refusal
+        )
     message = f"Keys of interrupted attempts cannot be looked for yet: {refusal.message}"
     return _waiting(s, refusal.reason, message, look_again(s, refusal), stalled=refusal.stalled)
 
 
 def _abandoned(s: Situation) -> Decision:
     """Let go by a person: what may be left is named, keys by id and interrupted attempts by their tag."""
-    left = sorted(s.observed.failed_revocations)
-    attempts = [a.id for a in s.status.closed_attempts] + ([s.status.attempt.id] if s.status.attempt else [])
-    tags = [f"any tagged {Tag.of(s.observed.cluster_id, s.observed.subject.uid, attempt)}" for attempt in attempts]
+    left = [*sorted(s.observed.failed_revocations), *_tags(s)]
     where = " and ".join(sorted({called(issuer.kind, issuer.name) for issuer in _issuers(s)}))
-    text = f"Released by keywright.dev/abandon; these keys may still live at {where}: {', '.join([*left, *tags])}."
+    text = f"Released by keywright.dev/abandon; these keys may still live at {where}: {', '.join(left)}."
     return Decision(ReleaseFinalizer(), Reason.ABANDONED, text, (Note("Warning", Reason.ABANDONED, text),))
+
+
+def _tags(s: Situation) -> list[str]:
+    """How the keys of interrupted attempts are known, if they made any."""
+    attempts = [a.id for a in s.status.closed_attempts] + ([s.status.attempt.id] if s.status.attempt else [])
+    return [f"any tagged {Tag.of(s.observed.cluster_id, s.observed.subject.uid, attempt)}" for attempt in attempts]
 
 
 def _issuers(s: Situation) -> list[KeyIssuerIdentity]:
@@ -168,8 +219,9 @@ def _wait_for_late_keys(s: Situation) -> Decision | None:
 
 def _clean(s: Situation) -> Decision | None:
     """Every place that may hold something of this ApiKey goes under Revoke; under Retain the current key's stays, unbound."""
-    kept = s.home if s.status.key_id and not s.bound else None
+    kept = s.home if s.status.key_id and not s.bound and not s.observed.namespace_ending else None
     names = [p.target for p in s.status.previous] + [s.status.target.name if s.status.target else None]
+    names += [c.target for c in s.status.closed_attempts if c.target]
     if names != [None] or s.status.closed_attempts or isinstance(s.target, Present):
         names.append(s.place)
     for name in dict.fromkeys(names):
@@ -180,8 +232,6 @@ def _clean(s: Situation) -> Decision | None:
             return Decision(CleanTarget(name, None), Reason.TARGET_CLEANED, f"Secret {name} is removed.")
     if kept is None:
         return None
-    if kept not in s.observed.fresh:
-        return Decision(Look(Fact.TARGET, target=kept), Reason.DELETING, "Reading the target.")
     if s.record_at(kept) is None or s.laid_out_at(kept):
         return None
     if isinstance(s.observed.rehearsal, Refusal):
@@ -194,21 +244,31 @@ def _clean(s: Situation) -> Decision | None:
     )
 
 
-def _farewell(s: Situation) -> tuple[Note, ...]:
-    if s.bound or not s.status.key_id:
-        return ()
-    place = s.status.target.name if s.status.target else ""
-    return (
+def _farewell(s: Situation) -> Decision:
+    """What stays alive is named a last time."""
+    left = [
         Note(
-            "Normal",
-            Reason.RETAINED,
-            f"Key {s.status.key_id} stays alive in Secret {place}, as deletionPolicy: Retain says.",
-        ),
-    )
+            "Warning",
+            Reason.STRAY_KEY,
+            f"Key {', '.join(closed.in_use)} of an interrupted attempt stays alive at "
+            f"{called(closed.issuer.kind, closed.issuer.name)}, since somebody uses it; keywright sweep shows it.",
+        )
+        for closed in s.status.closed_attempts
+        if closed.in_use
+    ]
+    if not s.status.key_id or not _retained(s):
+        text = left[0].message if left else "All keys are revoked."
+        return Decision(ReleaseFinalizer(), Reason.DELETING, text, tuple(left))
+    text = f"Key {s.status.key_id} stays alive in Secret {s.home}, as deletionPolicy: Retain says."
+    return Decision(ReleaseFinalizer(), Reason.RETAINED, text, (*left, Note("Normal", Reason.RETAINED, text)))
+
+
+def _lost(s: Situation) -> str:
+    return "goes with its namespace" if s.observed.namespace_ending else "does not hold it any more"
 
 
 def _waiting(s: Situation, reason: Reason, message: str, until: datetime, *, stalled: bool) -> Decision:
-    sayings = [outcome.Saying("Ready", "False", Reason.DELETING, message)]
+    sayings = [outcome.Saying("Ready", "False", reason if stalled else Reason.DELETING, message)]
     sayings.append(outcome.Saying("Stalled" if stalled else "Reconciling", "True", reason, message))
     at = until if reason is Reason.WAITING_FOR_LATE_KEYS else None
     status = outcome.reported(s, sayings, NextStep(action="Release", at=at, reason=message))

@@ -23,6 +23,7 @@ __all__ = [
     "CleanTarget",
     "Decision",
     "FenceTarget",
+    "HoldIssuer",
     "IssueAndDeliver",
     "Look",
     "Note",
@@ -48,6 +49,13 @@ class Look:
 @dataclass(frozen=True, slots=True)
 class AddFinalizer:
     """Put the finalizer on."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldIssuer:
+    """Put the finalizer on the issuer, unless another ApiKey has done so."""
+
+    issuer: KeyIssuerIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +131,7 @@ class Wait:
 Step = (
     Look
     | AddFinalizer
+    | HoldIssuer
     | WriteStatus
     | IssueAndDeliver
     | FenceTarget

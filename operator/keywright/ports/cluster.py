@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from keywright.api.base import ConfigMapKeyRef, SecretKeyRef
     from keywright.keys import ResourceKey, SecretValue
 
-__all__ = ["FINALIZER", "Cluster", "EventNote", "Object"]
+__all__ = ["FINALIZER", "IN_USE", "Cluster", "EventNote", "Object", "finalizer_of"]
 
 FINALIZER: Final = "keywright.dev/revoke"
 """What keeps a deleted ApiKey until its keys are revoked."""
+IN_USE: Final = "keywright.dev/in-use"
+"""What keeps a deleted issuer until no ApiKey names it any more."""
 
 Object = dict[str, Any]
 """A Kubernetes object as JSON."""
@@ -33,6 +35,11 @@ class EventNote:
     type: Literal["Normal", "Warning"]
     reason: str
     message: str
+
+
+def finalizer_of(seen: Object) -> str:
+    """What keywright puts on an object of this kind."""
+    return FINALIZER if seen["kind"] == "ApiKey" else IN_USE
 
 
 class Cluster(Protocol):
@@ -58,6 +65,10 @@ class Cluster(Protocol):
         """How many ApiKeys of `namespace` name this issuer."""
         ...
 
+    def dependents(self, kind: str, namespace: str | None, name: str) -> Iterable[Object]:
+        """ApiKeys that name this issuer anywhere: as the wanted one, or as the maker of a key or of an attempt; re-created or not."""
+        ...
+
     def issuer(self, kind: str, namespace: str | None, name: str) -> Object | None:
         """The issuer object as last seen; None: not there."""
         ...
@@ -71,7 +82,7 @@ class Cluster(Protocol):
         ...
 
     async def add_finalizer(self, seen: Object) -> Object:
-        """Put keywright's finalizer on, guarded."""
+        """Put keywright's finalizer on, guarded; works for ApiKeys and issuers. Returns what stands now."""
         ...
 
     async def remove_finalizer(self, seen: Object) -> None:
@@ -86,6 +97,10 @@ class Cluster(Protocol):
 
     async def namespace_labels(self, namespace: str) -> Mapping[str, str]:
         """The labels of a namespace, at most a minute old."""
+        ...
+
+    async def is_ending(self, namespace: str) -> bool:
+        """Whether a namespace is being deleted, or gone; False where there is no right to know."""
         ...
 
     def note(self, event: EventNote) -> None:

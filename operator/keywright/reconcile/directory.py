@@ -1,14 +1,16 @@
 """Issuers as they can be used: one client each, with its admin key, its workspaces and its users, read by all in common.
 
 Reads are shared and short-lived: a thousand ApiKeys that wait for the same thing cost one request. What fails is remembered for
-seconds only, so that mending it shows.
+seconds only, so that mending it shows. A client that was made once stays for what is to end: where its admin key's Secret has gone,
+or its issuer, it still lists and revokes, and makes nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from keywright.api.apikey import KeyIssuerIdentity, called
 from keywright.api.reading import read_issuer_spec
@@ -16,6 +18,9 @@ from keywright.api.reasons import Reason
 from keywright.errors import Ambiguous, KeywrightError, RateLimited, Rejected, Retryable, Terminal, Unauthorized
 from keywright.planning.grants import granted_workspaces, needs_namespace_labels
 from keywright.planning.observed import IssuerFacts, Refusal
+from keywright.reconcile.credentials import Missing, read_credentials
+from keywright.reconcile.holding import Holding, Ref, is_deleting
+from keywright.reconcile.workspaces import matching, the_one
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -23,11 +28,12 @@ if TYPE_CHECKING:
     from keywright.api.apikey import ApiKeySpec, IssuerRef
     from keywright.api.apikey_status import ApiKeyStatus
     from keywright.api.keyissuer import KeyIssuerSpec
-    from keywright.keys import ListedKey, ResourceKey, SecretValue, Workspace
+    from keywright.keys import ListedKey, ResourceKey, Workspace
     from keywright.ports.cluster import Cluster, Object
-    from keywright.ports.issuer import Issuer, IssuerFactory
+    from keywright.ports.issuer import Issuer, IssuerFactory, Pace
+    from keywright.reconcile.credentials import Credentials
 
-__all__ = ["IssuerDirectory", "ref_of", "refusal_of"]
+__all__ = ["IssuerDirectory", "Ref", "ref_of", "refusal_of"]
 
 T = TypeVar("T")
 
@@ -37,15 +43,12 @@ _FAILURE_FRESH: Final = 5.0
 """Seconds for which a failure is shared."""
 _RETIRED_KEPT: Final = 120.0
 """Seconds that a replaced client has to finish its calls: more than any request's deadline."""
+_DEPARTED_KEPT: Final = 64
+"""Clients of issuers that went while ApiKeys had keys of them, which a finalizer taken off by hand alone makes possible."""
 _WORKSPACES_FRESH: Final = 60.0
 """Seconds for which the workspaces are believed; one that is not among them is looked for again sooner."""
 _USER_FRESH: Final = 300.0
 """Seconds for which an e-mail address stands for the same member."""
-_CANDIDATES_SHOWN: Final = 10
-"""Workspaces that a message lists: it is read in a terminal."""
-
-Ref = tuple[str, str | None, str]
-"""Kind, namespace (None for cluster-scoped ones), name."""
 
 
 def ref_of(named: IssuerRef | KeyIssuerIdentity, namespace: str | None) -> Ref:
@@ -70,9 +73,10 @@ class _Entry:
     uid: str
     generation: int
     spec: KeyIssuerSpec
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     client: Issuer | None = None
-    credentials: tuple[SecretValue, SecretValue | None] | None = None
+    made_for: object = None
+    """What of the spec the client was made for, see _makes_client: address and admin key stay together as they were read."""
+    credentials: Credentials | None = None
     credentials_at: float = float("-inf")
     failure: KeywrightError | None = None
     failed_at: float = float("-inf")
@@ -80,6 +84,12 @@ class _Entry:
     workspaces_at: float = float("-inf")
     user_id: str | None = None
     user_at: float = float("-inf")
+
+    def edited(self, generation: int, spec: KeyIssuerSpec) -> None:
+        """The same issuer is asked to be otherwise; its deletion is an edit too, and changes nothing of the client."""
+        if _makes_client(spec) != _makes_client(self.spec):
+            self.credentials_at = float("-inf")
+        self.generation, self.spec, self.failure = generation, spec, None
 
 
 class IssuerDirectory:
@@ -103,7 +113,10 @@ class IssuerDirectory:
         self._factory = factory
         self._cluster_scope = cluster_scope
         self._monotonic = monotonic
+        self.holding = Holding(cluster)
         self._entries: dict[Ref, _Entry] = {}
+        self._locks: defaultdict[Ref, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._departed: dict[str, Issuer] = {}
         self._retired: list[tuple[asyncio.TimerHandle, Issuer]] = []
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -111,17 +124,16 @@ class IssuerDirectory:
         """The issuer with this ApiKey's eyes, or why it cannot be used now."""
         ref = ref_of(spec.issuer_ref, key.namespace)
         try:
-            entry, identity = self._entry(ref, key.namespace)
-            async with entry.lock:
-                entry, identity = self._entry(ref, key.namespace)  # it may have changed while others were served
+            self._found(ref, key.namespace, making=True)
+            async with self._locks[ref]:
+                found = self._found(ref, key.namespace, making=True)  # it may have changed while others were served
+                entry, identity = self._entry(ref, found), _identity(ref, found)
                 client = await self._client(entry, ref, key.namespace)
                 client.quiet()  # before an attempt is written down that would be refused
                 user_id = await self._user(entry, client)
                 await self._load_workspaces(entry, client, spec, status)
             labels = await self._cluster.namespace_labels(key.namespace) if needs_namespace_labels(entry.spec) else None
-            workspace = self._workspace(
-                entry, ref, spec=spec, status=status, namespace=key.namespace, labels=labels or {}
-            )
+            workspace = self._workspace(entry, ref, key=key, spec=spec, status=status, labels=labels or {})
         except (Terminal, Retryable, Ambiguous) as error:
             if isinstance(error, Retryable | Ambiguous | Unauthorized):
                 self._troubled(ref)
@@ -132,6 +144,7 @@ class IssuerDirectory:
             workspace=workspace,
             user_id=user_id,
             namespace_labels=labels,
+            held=self.holding.is_held(ref, found),
             keys_in_namespace=self._rank(entry, identity, ref, key),
         )
 
@@ -145,35 +158,56 @@ class IssuerDirectory:
         age = {user: (obj["metadata"]["creationTimestamp"] if obj else "", user) for user, obj in seen.items()}
         return sum(1 for one in age.values() if one <= age[key])
 
-    async def client(self, identity: KeyIssuerIdentity, namespace: str | None, *, known: bool = False) -> Issuer:
-        """The client for keys that this very issuer made; `namespace`: where a KeyIssuer of that name lives.
+    async def client(
+        self, identity: KeyIssuerIdentity, namespace: str | None, *, ending: bool = False, known: bool = False
+    ) -> Issuer:
+        """The client of this very issuer; `namespace`: where a KeyIssuer of that name lives.
 
-        `known`: the issuer of that name lists the key that it is about, so that it is the same platform, re-created or not.
-        Raises Terminal where the issuer cannot be used until somebody mends it, Retryable where it does not answer.
+        `ending`: to find and revoke what it made, by what is in memory where its admin key is gone; else to make a key. `known`: the
+        issuer of that name lists the key that it is about, so that it is the same platform, re-created or not. Raises Terminal where
+        the issuer cannot be used until somebody mends it, Retryable where it does not answer.
         """
-        ref = ref_of(identity, namespace)
-        async with self._entry(ref, namespace)[0].lock:
-            entry = self._entry(ref, namespace)[0] if known else self._made_by(ref, namespace, identity)
-            return await self._client(entry, ref, namespace)
+        return await self._use(identity, namespace, making=not ending, ending=ending, known=known)
 
-    def _made_by(self, ref: Ref, namespace: str | None, identity: KeyIssuerIdentity) -> _Entry:
-        entry, found = self._entry(ref, namespace)
-        if found.uid != identity.uid:
-            # A key id unknown to another platform answers 404, which would count as revoked.
-            raise Rejected(
-                f"{_say(ref)} was deleted and created again since, and lists no such key: is it of another organization, "
-                "or was the key revoked there",
-                reason=Reason.ISSUER_CREDENTIALS_GONE,
-            )
-        return entry
+    async def _use(
+        self, identity: KeyIssuerIdentity, namespace: str | None, *, making: bool, ending: bool, known: bool = False
+    ) -> Issuer:
+        ref = ref_of(identity, namespace)
+        try:
+            self._found(ref, namespace, making=making)
+            async with self._locks[ref]:
+                found = self._found(ref, namespace, making=making)
+                ending = ending or is_deleting(found)
+                if not known:
+                    _require_maker(ref, found, identity)
+                return await self._client(self._entry(ref, found), ref, namespace)
+        except Missing as error:
+            if not ending:
+                raise
+            # A namespace on its way out may lose the Secret before anything else: what was read from it still ends keys.
+            entry = self._entries.get(ref)
+            same = entry is not None and (known or entry.uid == identity.uid)
+            kept = entry.client if entry is not None and same else self._departed.get(identity.uid)
+            if kept is not None:
+                return kept
+            raise Rejected(str(error), reason=Reason.ISSUER_CREDENTIALS_GONE) from None
 
     async def listing(
-        self, identity: KeyIssuerIdentity, namespace: str | None, name: str
+        self,
+        identity: KeyIssuerIdentity,
+        namespace: str | None,
+        name: str,
+        *,
+        ending: bool = False,
+        pace: Pace | None = None,
     ) -> tuple[ListedKey, ...] | Refusal:
-        """Live keys whose name contains `name`, listed now."""
+        """Live keys whose name contains `name`, listed now.
+
+        `ending`: as for `client`; else an admin key that is gone is a refusal, unless the issuer itself is on its way out.
+        """
         try:
-            client = await self.client(identity, namespace)
-            return tuple(await client.list_keys(name))
+            client = await self._use(identity, namespace, making=False, ending=ending)
+            return tuple(await client.list_keys(name, pace=pace))
         except (Terminal, Retryable, Ambiguous) as error:
             self.failed(identity, namespace, error)
             return refusal_of(error)
@@ -186,15 +220,28 @@ class IssuerDirectory:
             entry.user_at = float("-inf")
 
     def forget(self, ref: Ref) -> None:
-        """The issuer object is gone or has changed."""
+        """The issuer object is gone."""
+        self._depart(ref)
+        self._locks.pop(ref, None)
+
+    def _depart(self, ref: Ref) -> None:
+        """Another issuer of that name, or none: what was made by this one may have to be revoked yet."""
         entry = self._entries.pop(ref, None)
-        if entry:
+        if entry is None or entry.client is None:
+            return
+        if any(True for _ in self._cluster.dependents(*ref)):
+            self._departed[entry.uid] = entry.client
+            while len(self._departed) > _DEPARTED_KEPT:
+                self._retire(self._departed.pop(next(iter(self._departed))))
+        else:
             self._retire(entry.client)
 
     async def close(self) -> None:
         """Give all connections back."""
-        for ref in list(self._entries):
-            self.forget(ref)
+        for client in [*self._departed.values(), *(entry.client for entry in self._entries.values())]:
+            self._retire(client)
+        self._departed.clear()
+        self._entries.clear()
         for timer, client in self._retired:
             timer.cancel()
             await client.close()
@@ -215,29 +262,41 @@ class IssuerDirectory:
 
         self._retired.append((loop.call_later(_RETIRED_KEPT, close), client))
 
-    def _entry(self, ref: Ref, namespace: str | None) -> tuple[_Entry, KeyIssuerIdentity]:
-        kind, _, name = ref
+    def _found(self, ref: Ref, namespace: str | None, *, making: bool) -> Object:
+        """The issuer as it stands. `making`: a key is wanted of it."""
+        kind = ref[0]
         if kind == "ClusterKeyIssuer" and not self._cluster_scope:
             raise Rejected(
                 f"{_say(ref)} is not served: this operator runs for single namespaces (--namespace); write issuerRef.kind: KeyIssuer",
                 reason=Reason.CLUSTER_SCOPE_OFF,
             )
-        found: Object | None = self._cluster.issuer(*ref)
+        found = self._cluster.issuer(*ref)
         if found is None:
             where = f" in namespace {namespace}" if kind == "KeyIssuer" else ""
-            raise Rejected(
-                f"{_say(ref)} does not exist{where}; create it, or correct spec.issuerRef",
-                reason=Reason.ISSUER_NOT_FOUND,
+            mend = (
+                "create it, or correct spec.issuerRef"
+                if making
+                else "create it again, with an admin key of the same organization"
             )
-        meta = found["metadata"]
+            raise Missing(f"{_say(ref)} does not exist{where}; {mend}", reason=Reason.ISSUER_NOT_FOUND)
+        if making and is_deleting(found):
+            raise Rejected(
+                f"{_say(ref)} is being deleted and makes no keys; write another issuer into spec.issuerRef",
+                reason=Reason.ISSUER_DELETING,
+            )
+        return found
+
+    def _entry(self, ref: Ref, found: Object) -> _Entry:
+        """What is known of the issuer, as it stands; only for whoever has its lock."""
+        uid, generation = found["metadata"]["uid"], found["metadata"]["generation"]
         entry = self._entries.get(ref)
-        if entry is None or (entry.uid, entry.generation) != (meta["uid"], meta["generation"]):
-            fresh = _Entry(meta["uid"], meta["generation"], _spec_of(ref, found))
-            if entry is not None:
-                fresh.lock = entry.lock
-                self._retire(entry.client)
+        if entry is None or entry.uid != uid:
+            fresh = _Entry(uid, generation, _spec_of(ref, found))
+            self._depart(ref)
             entry = self._entries[ref] = fresh
-        return entry, KeyIssuerIdentity.model_validate({"kind": kind, "name": name, "uid": meta["uid"]})
+        elif entry.generation != generation:
+            entry.edited(generation, _spec_of(ref, found))
+        return entry
 
     async def _client(self, entry: _Entry, ref: Ref, namespace: str | None) -> Issuer:
         now = self._monotonic()
@@ -245,47 +304,28 @@ class IssuerDirectory:
             return entry.client
         if entry.failure is not None and now - entry.failed_at < _FAILURE_FRESH:
             raise entry.failure.with_traceback(None)
+        return await self._renewed(entry, ref, namespace or "")
+
+    async def _renewed(self, entry: _Entry, ref: Ref, namespace: str) -> Issuer:
+        """The client with the admin key as it is in its Secret now; only where something differs it is another one than before."""
+        now = self._monotonic()
         try:
-            credentials = await self._credentials(entry.spec, ref, namespace or "")
-            if entry.client is None or credentials != entry.credentials:
-                before = entry.client
+            credentials, made_for = (
+                await read_credentials(self._cluster, entry.spec, _say(ref), namespace),
+                _makes_client(entry.spec),
+            )
+            client = entry.client
+            if client is None or (credentials, made_for) != (entry.credentials, entry.made_for):
                 admin_key, bundle = credentials
-                entry.client = self._factory(_say(ref), entry.spec, admin_key, bundle)
-                entry.credentials = credentials
+                client = self._factory(_say(ref), entry.spec, admin_key, bundle)
+                self._retire(entry.client)
+                entry.client, entry.credentials, entry.made_for = client, credentials, made_for
                 entry.workspaces_at = entry.user_at = float("-inf")
-                self._retire(before)
         except (Terminal, Retryable, Ambiguous) as error:
             entry.failure, entry.failed_at = error, now
             raise
         entry.credentials_at, entry.failure = now, None
-        return entry.client
-
-    async def _credentials(
-        self, spec: KeyIssuerSpec, ref: Ref, namespace: str
-    ) -> tuple[SecretValue, SecretValue | None]:
-        mistral = spec.mistral
-        if mistral is None:
-            raise Rejected(f"{_say(ref)} names no kind of issuer; write spec.mistral", reason=Reason.ISSUER_INVALID)
-        admin = await self._cluster.read_value("Secret", namespace, mistral.admin_key_secret_ref)
-        if admin is None:
-            where = mistral.admin_key_secret_ref
-            raise Rejected(
-                f"{_say(ref)} has no admin key: Secret {where.namespace or namespace}/{where.name} with data key {where.key} "
-                "does not exist; create it",
-                reason=Reason.ADMIN_KEY_MISSING,
-            )
-        bundle = None
-        source = mistral.ca_bundle_secret_ref or mistral.ca_bundle_config_map_ref
-        if source is not None:
-            kind: Literal["Secret", "ConfigMap"] = "Secret" if mistral.ca_bundle_secret_ref else "ConfigMap"
-            bundle = await self._cluster.read_value(kind, namespace, source)
-            if bundle is None:
-                raise Rejected(
-                    f"{_say(ref)} has no CA bundle: {kind} {source.namespace or namespace}/{source.name} with data key {source.key} "
-                    "does not exist; create it",
-                    reason=Reason.ISSUER_INVALID,
-                )
-        return admin, bundle
+        return client
 
     async def _user(self, entry: _Entry, client: Issuer) -> str:
         now = self._monotonic()
@@ -297,7 +337,9 @@ class IssuerDirectory:
 
     async def _load_workspaces(self, entry: _Entry, client: Issuer, spec: ApiKeySpec, status: ApiKeyStatus) -> None:
         age = self._monotonic() - entry.workspaces_at
-        if age > _WORKSPACES_FRESH or (age > _FAILURE_FRESH and len(_matching(entry, spec, status)) != 1):
+        if age > _WORKSPACES_FRESH or (
+            age > _FAILURE_FRESH and len(matching(entry.workspaces, entry.uid, spec, status)) != 1
+        ):
             entry.workspaces = await self._shared(entry, client.workspaces())
             entry.workspaces_at = self._monotonic()
 
@@ -315,27 +357,25 @@ class IssuerDirectory:
         entry: _Entry,
         ref: Ref,
         *,
+        key: ResourceKey,
         spec: ApiKeySpec,
         status: ApiKeyStatus,
-        namespace: str,
         labels: Mapping[str, str],
     ) -> Workspace:
-        found = _matching(entry, spec, status)
-        if len(found) == 1:
-            return found[0]
         visible = entry.workspaces
         if ref[0] == "ClusterKeyIssuer":
-            visible = granted_workspaces(entry.spec, namespace, labels, entry.workspaces)
-        if len(found) > 1:
-            ids = sorted(w.id for w in found if w in visible)
-            choice = f"write the uuid of one in spec.workspace: {', '.join(ids)}" if ids else "ask its owner for a uuid"
-            raise Rejected(
-                f"{_say(ref)} has {len(found)} workspaces named {spec.workspace}; {choice}",
-                reason=Reason.WORKSPACE_AMBIGUOUS,
-            )
-        names = sorted(w.name for w in visible)[:_CANDIDATES_SHOWN]
-        choice = f"write one of: {', '.join(names)}" if names else "ask its owner which may be used"
-        raise Rejected(f"{_say(ref)} has no workspace {spec.workspace}; {choice}", reason=Reason.WORKSPACE_NOT_FOUND)
+            visible = granted_workspaces(entry.spec, key.namespace, labels, visible)
+        return the_one(matching(entry.workspaces, entry.uid, spec, status), visible, _say(ref), spec.workspace)
+
+
+def _require_maker(ref: Ref, found: Object, identity: KeyIssuerIdentity) -> None:
+    if found["metadata"]["uid"] != identity.uid:
+        # A key id unknown to another platform answers 404, which would count as revoked.
+        raise Missing(
+            f"{_say(ref)} was deleted and created again since, and lists no such key: is it of another organization, "
+            "or was the key revoked there",
+            reason=Reason.ISSUER_CREDENTIALS_GONE,
+        )
 
 
 def _spec_of(ref: Ref, found: Object) -> KeyIssuerSpec:
@@ -346,19 +386,13 @@ def _spec_of(ref: Ref, found: Object) -> KeyIssuerSpec:
         raise Rejected(f"{_say(ref)}: {error}", reason=Reason.ISSUER_INVALID) from None
 
 
-def _matching(entry: _Entry, spec: ApiKeySpec, status: ApiKeyStatus) -> list[Workspace]:
-    """The workspaces meant: the pinned one while spec.workspace is unchanged, else by uuid, else by exact name.
+def _makes_client(spec: KeyIssuerSpec) -> object:
+    """All of a spec that a client is made of."""
+    return spec.mistral, spec.requests
 
-    What another issuer has pinned counts where it is listed here: of another organization it says nothing.
-    """
-    pinned = (
-        status.workspace.id
-        if status.workspace and status.issued_as and status.issued_as.workspace == spec.workspace
-        else None
-    )
-    by_id = [w for w in entry.workspaces if w.id.lower() == (pinned or spec.workspace).lower()]
-    binding = pinned is not None and status.issuer is not None and status.issuer.uid == entry.uid
-    return by_id if by_id or binding else [w for w in entry.workspaces if w.name == spec.workspace]
+
+def _identity(ref: Ref, found: Object) -> KeyIssuerIdentity:
+    return KeyIssuerIdentity.model_validate({"kind": ref[0], "name": ref[2], "uid": found["metadata"]["uid"]})
 
 
 def _say(ref: Ref) -> str:

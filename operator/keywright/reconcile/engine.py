@@ -9,10 +9,10 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from keywright.api.apikey import KeyIssuerIdentity
 from keywright.keys import ResourceKey
 from keywright.reconcile.directory import IssuerDirectory
 from keywright.reconcile.execute import Executor
+from keywright.reconcile.holding import issuers_named
 from keywright.reconcile.inventory import Inventory
 from keywright.reconcile.observe import Observer
 from keywright.reconcile.reconciler import Reconciler
@@ -34,6 +34,12 @@ __all__ = ["Engine", "Settings"]
 
 _TROUBLE_TOLD: Final = 5.0
 """Seconds after which an issuer that an ApiKey could not use is looked at itself: once, however many could not."""
+_FIRST_APART: Final = 0.1
+"""Seconds between the first looks at two issuers after the start."""
+_FIRST_WITHIN: Final = 10.0
+"""Seconds in which every issuer has been looked at, or its look begun: that tells whether its admin key works."""
+_LISTING_ENDS: Final = 1.0
+"""Seconds that a status of an issuer has to be written at shutdown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,8 @@ class Settings:
     min_interval: float
     late_window: float
     workers: int = 50
-    issuer_workers: int = 4
+    issuer_workers: int = 32
+    """Tasks: a pass over many keys takes minutes, in which it mostly sleeps, and small issuers must not wait for that."""
 
 
 class Engine:
@@ -66,12 +73,13 @@ class Engine:
         self._cluster = cluster
         self.queue: WorkQueue[ResourceKey] = WorkQueue()
         self.issuers: WorkQueue[Ref] = WorkQueue()
+        self.holds: WorkQueue[Ref] = WorkQueue()
         self.directory = IssuerDirectory(
             cluster,
             factory,
             cluster_scope=settings.cluster_scope,
             monotonic=asyncio.get_running_loop().time,
-            troubled=lambda ref: self.issuers.add(ref, _TROUBLE_TOLD),
+            troubled=self._trouble,
         )
         self.inventory = Inventory(
             cluster=cluster,
@@ -79,7 +87,10 @@ class Engine:
             directory=self.directory,
             cluster_id=settings.cluster_id,
             clock=clock,
+            monotonic=asyncio.get_running_loop().time,
+            sleep=asyncio.sleep,
             wake=self.queue.add,
+            metrics=metrics,
         )
         observer = Observer(
             cluster=cluster,
@@ -99,24 +110,33 @@ class Engine:
             clock=clock,
             sleep=asyncio.sleep,
         )
-        reconciler = Reconciler(cluster=cluster, observer=observer, executor=executor, clock=clock, metrics=metrics)
-        self._workers = Workers(self.queue, reconciler.reconcile, count=settings.workers, metrics=metrics)
+        self._reconciler = Reconciler(
+            cluster=cluster, observer=observer, executor=executor, clock=clock, metrics=metrics
+        )
+        self._named: dict[ResourceKey, frozenset[Ref]] = {}
+        self._workers = Workers(self.queue, self._reconcile, count=settings.workers, metrics=metrics)
         self._issuer_workers = Workers(self.issuers, self._refresh, count=settings.issuer_workers, metrics=metrics)
+        self._hold_workers = Workers(self.holds, self._hold, count=settings.issuer_workers, metrics=metrics)
         metrics.queue_depth.set_function(lambda: self.queue.overdue()[0])
         metrics.queue_overdue_seconds.set_function(lambda: self.queue.overdue()[1])
 
     def start(self, issuers: Iterable[Object]) -> None:
         """Look at everything that was listed, and begin to work."""
-        for issuer in issuers:
-            self.issuers.add(_ref(issuer["kind"], issuer))
+        refs = [_ref(issuer["kind"], issuer) for issuer in issuers]
+        for i, ref in enumerate(refs):
+            self.issuers.add(ref, round(i * min(_FIRST_APART, _FIRST_WITHIN / len(refs)), 3))
+            self.holds.add(ref)
         for seen in self._cluster.api_keys():
             self.queue.add(ResourceKey(seen["metadata"]["namespace"], seen["metadata"]["name"]))
-        self._issuer_workers.start()
-        self._workers.start()
+        for workers in (self._issuer_workers, self._hold_workers, self._workers):
+            workers.start()
 
     async def finish(self, grace: float) -> bool:
         """Finish what is in flight within `grace` seconds, take nothing new. False where something had to be cut off."""
-        return all(await asyncio.gather(self._workers.stop(grace), self._issuer_workers.stop(grace)))
+        # A listing leaves nothing behind: nobody waits for one that is being read slowly.
+        working = (self._workers.stop(grace), self._hold_workers.stop(grace))
+        *clean, _ = await asyncio.gather(*working, self._issuer_workers.stop(min(grace, _LISTING_ENDS)))
+        return all(clean)
 
     async def close(self) -> None:
         """Give connections back, once nothing is in flight."""
@@ -138,9 +158,9 @@ class Engine:
             return
         ref = _ref(kind, seen)
         self.issuers.add(ref)
-        identity = KeyIssuerIdentity.model_validate({"kind": kind, "name": ref[2], "uid": seen["metadata"]["uid"]})
-        for key in self._cluster.users_of(identity, ref[1]):
-            self.queue.add(key)
+        self.holds.add(ref)
+        for user in self._cluster.dependents(*ref):
+            self.queue.add(ResourceKey(user["metadata"]["namespace"], user["metadata"]["name"]))
 
     def target_changed(self, namespace: str, secret: str) -> None:
         """A Secret is new, other, or gone."""
@@ -151,8 +171,36 @@ class Engine:
             if claimant["metadata"]["name"] != but:
                 self.queue.add(ResourceKey(namespace, claimant["metadata"]["name"]))
 
+    def _trouble(self, ref: Ref) -> None:
+        self.inventory.doubt(ref)
+        self.issuers.add(ref, _TROUBLE_TOLD)
+
+    async def _reconcile(self, key: ResourceKey) -> timedelta | None:
+        """One pass; an issuer that the ApiKey no longer names may have waited for that."""
+        before = self._named.get(key) or self._names(key)
+        try:
+            return await self._reconciler.reconcile(key)
+        finally:
+            after = self._names(key)
+            for ref in sorted(before - after, key=str):
+                self.holds.add(ref)
+            self._named[key] = after
+            if not after:
+                del self._named[key]
+
+    def _names(self, key: ResourceKey) -> frozenset[Ref]:
+        seen = self._cluster.api_key(key)
+        return frozenset() if seen is None else issuers_named(seen)
+
     async def _refresh(self, ref: Ref) -> timedelta | None:
         return await self.inventory.refresh(ref)
+
+    async def _hold(self, ref: Ref) -> timedelta | None:
+        """Not with the inventory, whose listing may hang: a namespace waits for this."""
+        due = await self.directory.holding.look(ref)
+        if self._cluster.issuer(*ref) is None:
+            self.issuers.add(ref)  # what goes by our own hand is no news
+        return due
 
 
 def _ref(kind: str, issuer: Object) -> Ref:

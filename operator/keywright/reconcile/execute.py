@@ -8,16 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, assert_never
 
+from keywright.api.apikey import called
 from keywright.api.apikey_status import Handled
 from keywright.api.reasons import Reason
 from keywright.errors import Ambiguous, Conflict, RateLimited, Rejected, Retryable, Terminal, Unavailable
 from keywright.keys import AttemptId, KeyRecord, Tag
 from keywright.planning.layout import layout_digest_of
-from keywright.planning.observed import Absent, Failure, Foreign, Present, Refusal
+from keywright.planning.observed import Absent, Failure, Foreign, IssuerFacts, Present, Refusal
 from keywright.planning.steps import (
     AddFinalizer,
     CleanTarget,
     FenceTarget,
+    HoldIssuer,
     IssueAndDeliver,
     Look,
     ReleaseFinalizer,
@@ -28,7 +30,7 @@ from keywright.planning.steps import (
 )
 from keywright.ports.issuer import IssuedKey, KeyRequest
 from keywright.ports.sink import Delivery
-from keywright.reconcile.directory import refusal_of
+from keywright.reconcile.directory import ref_of, refusal_of
 from keywright.reconcile.observe import with_target
 
 if TYPE_CHECKING:
@@ -99,6 +101,9 @@ class Executor:
                 return Taken(seen, await self._observer.look(step, s))
             case AddFinalizer():
                 return Taken(await self._cluster.add_finalizer(seen), observed)
+            case HoldIssuer():
+                observed = await self._hold(step, s)
+                return Taken(seen, observed, done=not isinstance(observed.issuer, Refusal))
             case WriteStatus():
                 stands = await self._cluster.patch_status(seen, step.status.to_dict())
                 fresh = step.status.attempt.id if step.purpose == "intent" and step.status.attempt else None
@@ -125,6 +130,15 @@ class Executor:
                 return Taken(seen, observed)
             case _:
                 assert_never(step)
+
+    async def _hold(self, step: HoldIssuer, s: Situation) -> Observed:
+        try:
+            await self._directory.holding.hold(ref_of(step.issuer, s.observed.subject.key.namespace), step.issuer)
+        except Terminal as error:
+            why = f"{called(step.issuer.kind, step.issuer.name)} cannot be kept from being deleted before its keys: {error}"
+            return replace(s.observed, issuer=Refusal(Reason.ISSUER_UNAVAILABLE, why))
+        facts = s.observed.issuer
+        return replace(s.observed, issuer=replace(facts, held=True) if isinstance(facts, IssuerFacts) else facts)
 
     async def _issue_and_deliver(self, step: IssueAndDeliver, s: Situation) -> Observed:
         # What was read before the request says nothing of what stands after it.
@@ -271,7 +285,7 @@ class Executor:
         observed = s.observed
         try:
             known = self._observer.lists(step.issuer, observed.subject.key.namespace, step.key_id)
-            client = await self._directory.client(step.issuer, observed.subject.key.namespace, known=known)
+            client = await self._directory.client(step.issuer, observed.subject.key.namespace, ending=True, known=known)
             await client.revoke(step.key_id, _workspace_at(step.issuer, s))
         except (Terminal, Retryable, Ambiguous) as error:
             self._directory.failed(step.issuer, observed.subject.key.namespace, error)

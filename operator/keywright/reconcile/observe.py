@@ -106,9 +106,14 @@ class Observer:
         observed = replace(observed, rewritten=self._rewritten.get(subject.uid))
         return spec, status, self._with_key(observed, status)
 
-    def again(self, seen: Object, observed: Observed) -> tuple[ApiKeySpec, ApiKeyStatus, Observed]:
-        """After a write of our own: the object anew, other facts as they were; each attempt gets an id of its own."""
-        spec, status = read_spec(seen), read_status(seen)
+    def again(self, seen: Object, observed: Observed, spec: ApiKeySpec) -> tuple[ApiKeySpec, ApiKeyStatus, Observed]:
+        """After a write of our own: the object anew, other facts as they were; each attempt gets an id of its own.
+
+        `spec`: as it was read last, which stands while the generation does.
+        """
+        if seen["metadata"].get("generation", 0) != observed.subject.generation:
+            spec = read_spec(seen)
+        status = read_status(seen)
         observed = replace(observed, subject=subject_of(seen), next_attempt=self._new_attempt_id())
         return spec, status, self._with_key(observed, status)
 
@@ -143,7 +148,7 @@ class Observer:
             case Fact.LISTING:
                 if step.issuer is None:
                     raise Rejected("a listing needs an issuer", reason="InvalidSpec")
-                listing = await self._directory.listing(step.issuer, key.namespace, step.search)
+                listing = await self._directory.listing(step.issuer, key.namespace, step.search, ending=True)
                 if isinstance(listing, Refusal):
                     return replace(observed, listing=listing)
                 listed = s.listed if observed.searched else ()
@@ -153,6 +158,8 @@ class Observer:
                 return await self._read_target(s, step.target)
             case Fact.REHEARSAL:
                 return await self._rehearse(s)
+            case Fact.NAMESPACE:
+                return replace(observed, namespace_ending=await self._cluster.is_ending(key.namespace))
 
     async def _rehearse(self, s: Situation) -> Observed:
         """The dry run of the very write also tells whether something stands there: no read before it."""

@@ -15,16 +15,26 @@ from pydantic import ValidationError
 from keywright.api.base import Condition
 from keywright.api.reasons import Reason
 from keywright.errors import Ambiguous, Conflict, Rejected
+from keywright.keys import ResourceKey
 from keywright.planning.plan import plan
+from keywright.planning.removal import irrevocable
 from keywright.planning.situation import Situation
-from keywright.planning.steps import AddFinalizer, IssueAndDeliver, Look, RevokeKey, Wait, WriteStatus
+from keywright.planning.steps import (
+    AddFinalizer,
+    HoldIssuer,
+    IssueAndDeliver,
+    Look,
+    ReleaseFinalizer,
+    RevokeKey,
+    Wait,
+    WriteStatus,
+)
 from keywright.ports.cluster import EventNote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from keywright.keys import ResourceKey
     from keywright.metrics import Metrics
     from keywright.planning.steps import Decision
     from keywright.ports.cluster import Cluster, Object
@@ -65,12 +75,15 @@ class Reconciler:
         self._executor = executor
         self._clock = clock
         self._metrics = metrics
+        self._irrevocable: dict[ResourceKey, int] = {}
+        metrics.irrevocable.set_function(lambda: sum(self._irrevocable.values()))
 
     async def reconcile(self, key: ResourceKey) -> timedelta | None:
         """Returns after how long the name is due again; None: when something changes. Raises what the apiserver's ports raise."""
         seen = self._cluster.api_key(key)
         for _ in range(_MOST_CONFLICTS):
             if seen is None:
+                self._irrevocable.pop(key, None)
                 return None
             try:
                 return await self._to_rest(seen)
@@ -89,19 +102,35 @@ class Reconciler:
             decision = plan(spec, status, observed, situation.now)
             step = decision.step
             if isinstance(step, Wait):
+                self._count_irrevocable(situation)
                 self._tell(seen, decision)
                 return max(_SOONEST, step.until - self._clock()) if step.until else None
+            if isinstance(step, RevokeKey):
+                self._up_to_date(seen)
             taken = await self._executor.take(step, situation, seen)
             if taken.done:
                 self._count(decision)
                 self._tell(taken.seen, decision)
             self._log_step(observed.subject.key, decision, done=taken.done)
             if taken.gone:
+                self._irrevocable.pop(observed.subject.key, None)
                 return None
-            seen = taken.seen
-            spec, status, observed = self._observer.again(seen, taken.observed)
+            observed = taken.observed
+            if taken.seen is not seen:
+                seen = taken.seen
+                spec, status, observed = self._observer.again(seen, observed, spec)
         _log.error("no rest after %d steps", _MOST_STEPS, extra={"apikey": str(observed.subject.key)})
         return _RESTLESS
+
+    def _up_to_date(self, seen: Object) -> None:
+        """Nothing guards a revocation but this: raises Conflict where the watch has shown the ApiKey to be another by now.
+
+        A pass may have stood still since it decided; a status that was restored meanwhile may name this key as the current one.
+        """
+        meta = seen["metadata"]
+        newest = self._cluster.api_key(ResourceKey(meta["namespace"], meta["name"]))
+        if newest is not None and int(newest["metadata"]["resourceVersion"]) > int(meta["resourceVersion"]):
+            raise Conflict("it was changed while a key was about to be revoked")
 
     async def _unreadable(self, seen: Object, error: Rejected) -> timedelta:
         """Spec or status cannot be read: say so, touch nothing else."""
@@ -145,13 +174,25 @@ class Reconciler:
             case _:
                 pass
 
+    def _count_irrevocable(self, situation: Situation) -> None:
+        """As this pass leaves it: the next one finds out anew."""
+        key = situation.observed.subject.key
+        if left := irrevocable(situation):
+            self._irrevocable[key] = len(left)
+        else:
+            self._irrevocable.pop(key, None)
+
     def _log_step(self, key: ResourceKey, decision: Decision, *, done: bool) -> None:
         # A key's life is read at INFO; how it came to be, at DEBUG. Of a step that failed the next decision tells.
         match decision.step:
             case _ if not done:
                 level = logging.DEBUG
-            case Look() | AddFinalizer() | IssueAndDeliver() | WriteStatus(purpose="intent"):
+            case Look() | AddFinalizer() | HoldIssuer() | IssueAndDeliver() | WriteStatus(purpose="intent"):
                 level = logging.DEBUG
+            case ReleaseFinalizer() if any(note.type == "Warning" for note in decision.notes):
+                level = (
+                    logging.WARNING
+                )  # a key is left behind, and a namespace on its way out takes no event that tells so
             case _:
                 level = logging.INFO
         _log.log(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections import deque
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["QueueClosed", "WorkQueue"]
 
 K = TypeVar("K", bound="Hashable")
+
+_TICK: Final = 0.001
+"""Seconds: what is due so soon is due, since a timer this short may end before the clock has moved."""
 
 
 class QueueClosed(Exception):
@@ -32,7 +36,10 @@ class WorkQueue(Generic[K]):
         self._again: dict[K, float] = {}
         self._sequence = 0
         self._closed = False
-        self._changed = asyncio.Event()
+        self._idle: deque[asyncio.Future[None]] = deque()
+        """Who waits for a name: one is woken for each, not all."""
+        self._alarm: asyncio.TimerHandle | None = None
+        """Rings when the first name is due."""
 
     def __len__(self) -> int:
         return len(self._due)
@@ -59,26 +66,58 @@ class WorkQueue(Generic[K]):
         self._due[key] = at
         self._sequence += 1
         heapq.heappush(self._heap, (at, self._sequence, key))
-        self._changed.set()
+        self._set_alarm()
 
     async def get(self) -> K:
         """The next due name, locked until `done`. Raises QueueClosed once closed."""
+        loop = asyncio.get_running_loop()
         while not self._closed:
-            now = asyncio.get_running_loop().time()
-            while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
-                heapq.heappop(self._heap)  # superseded by an earlier time
-            if self._heap and self._heap[0][0] <= now:
+            if self._first() <= loop.time() + _TICK:
                 _, _, key = heapq.heappop(self._heap)
                 del self._due[key]
                 self._in_flight.add(key)
+                self._set_alarm()
                 return key
-            self._changed.clear()
-            pause = self._heap[0][0] - now if self._heap else None
+            woken = loop.create_future()
+            self._idle.append(woken)
+            self._set_alarm()
             try:
-                await asyncio.wait_for(self._changed.wait(), pause)
-            except TimeoutError:
-                continue
+                await woken
+            except asyncio.CancelledError:
+                if woken in self._idle:
+                    self._idle.remove(woken)
+                self._set_alarm()  # it may have been woken for a name that another one has to take now
+                raise
         raise QueueClosed
+
+    def _first(self) -> float:
+        """When the first name is due; names that an earlier time has superseded are dropped."""
+        while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else float("inf")
+
+    def _set_alarm(self) -> None:
+        """One timer for all who wait: it wakes one of them when the first name is due."""
+        at = self._first()
+        if self._alarm is not None:
+            if self._alarm.when() <= at:
+                return  # it rings soon enough, and is set anew then
+            self._alarm.cancel()
+            self._alarm = None
+        if self._idle and at < float("inf"):
+            self._alarm = asyncio.get_running_loop().call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        if self._idle and self._first() <= asyncio.get_running_loop().time() + _TICK:
+            self._wake_one()
+        else:
+            self._set_alarm()
+
+    def _wake_one(self) -> None:
+        woken = self._idle.popleft()
+        if not woken.done():
+            woken.set_result(None)
 
     def done(self, key: K, delay: float | None) -> None:
         """Unlock the name; give it out again after `delay` seconds, or sooner where it was added meanwhile."""
@@ -92,4 +131,7 @@ class WorkQueue(Generic[K]):
     def close(self) -> None:
         """Give out nothing more; whoever waits gets QueueClosed."""
         self._closed = True
-        self._changed.set()
+        if self._alarm is not None:
+            self._alarm.cancel()
+        while self._idle:
+            self._wake_one()

@@ -1,0 +1,222 @@
+"""K8: a namespace is deleted with its KeyIssuer and the admin key's Secret in it, on the real plane with its namespace controller."""
+
+from __future__ import annotations
+
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.conftest import bring_up
+from tests.e2e.team import GROUP, Team
+from tests.running import Operator, Sandbox, wait_for
+
+from keywright.devcluster import write_kubeconfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.conftest import Plane
+
+pytestmark = [pytest.mark.plane, pytest.mark.xdist_group("ending")]
+
+PATIENCE = 120.0
+"""Seconds: the namespace controller looks again after pauses of its own, that grow."""
+IN_USE = "keywright.dev/in-use"
+
+
+@pytest.fixture(scope="module")
+def ending() -> Plane:
+    """A control plane whose operator may be stopped: nobody else needs it."""
+    return bring_up("ending")
+
+
+@pytest.fixture(scope="module")
+def keeper(ending: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    """An operator for the whole cluster under the rights of manifests/; a test that stops it starts it again."""
+    folder: Path = tmp_path_factory.mktemp("keeper")
+    token = ending.token_of("keywright-system", "keywright")
+    write_kubeconfig(folder / "kubeconfig", server=ending.server, ca_file=ending.ca_file, token=token)
+    operator = Operator(folder, folder / "kubeconfig")
+    operator.start()
+    yield operator
+    assert operator.stop() == 0
+    assert "Traceback" not in operator.said()
+
+
+@pytest.fixture
+def absent(tmp_path: Path) -> Iterator[Sandbox]:
+    """A platform of its own, for a test to take away and give back."""
+    sandbox = Sandbox(tmp_path / "absent")
+    sandbox.start()
+    yield sandbox
+    sandbox.stop()
+
+
+def a_team(plane: Plane, sandbox: Sandbox, operator: Operator) -> Team:
+    """A namespace of its own, which the test deletes."""
+    name = f"ends-{secrets.token_hex(4)}"
+    plane.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    return Team(plane, sandbox, name, operator)
+
+
+def with_issuer(plane: Plane, sandbox: Sandbox, operator: Operator) -> Team:
+    """A team that has an admin key and a KeyIssuer of its own."""
+    team = a_team(plane, sandbox, operator)
+    team.create_admin_secret()
+    team.create_issuer()
+    return team
+
+
+def with_cluster_issuer(plane: Plane, sandbox: Sandbox, operator: Operator) -> tuple[Team, Team]:
+    """A team, and one that keeps an admin key for it: the ClusterKeyIssuer is called after the keeper's namespace."""
+    team, keeper = a_team(plane, sandbox, operator), a_team(plane, sandbox, operator)
+    keeper.create_admin_secret()
+    grants = [{"namespaces": {"names": [team.namespace]}, "workspaces": ["*"]}]
+    keeper.create_issuer(keeper.namespace, kind="ClusterKeyIssuer", spec={"grants": grants})
+    return team, keeper
+
+
+def delete(team: Team) -> None:
+    """Ask for the namespace's deletion."""
+    team.plane.call("DELETE", f"/api/v1/namespaces/{team.namespace}")
+
+
+def is_gone(team: Team) -> bool:
+    """Whether the namespace is."""
+    names = [item["metadata"]["name"] for item in team.plane.call("GET", "/api/v1/namespaces")["items"]]
+    return team.namespace not in names
+
+
+def goes(team: Team) -> None:
+    """Wait until the namespace is gone; what holds it is said."""
+    try:
+        wait_for(lambda: is_gone(team), f"{team.namespace} is gone", seconds=PATIENCE, pause=0.2)
+    except AssertionError:
+        conditions = team.plane.call("GET", f"/api/v1/namespaces/{team.namespace}")["status"]["conditions"]
+        items = team.plane.call("GET", f"{GROUP}/namespaces/{team.namespace}/apikeys")["items"]
+        raise AssertionError(f"{team.namespace} is still there: {conditions} {items}") from None
+
+
+def own_keys(team: Team) -> list[dict[str, Any]]:
+    """The live keys at the platform of all ApiKeys of the namespace: their labels begin with it."""
+    return team.sandbox.live_keys(f"{team.namespace}/")
+
+
+def finalizers(plane: Plane, path: str) -> list[str]:
+    """Of an object."""
+    return plane.call("GET", f"{GROUP}/{path}")["metadata"].get("finalizers", [])
+
+
+def holds_written(plane: Plane, team: Team) -> int:
+    """How often the team's issuer itself was written by the operator, as the audit log has it."""
+    path = f'"/apis/keywright.dev/v1alpha1/namespaces/{team.namespace}/keyissuers/mistral"'
+    lines = plane.audit_log.read_text(encoding="utf-8").splitlines()
+    return sum(path in line and '"verb":"patch"' in line for line in lines)
+
+
+def has_issuer(plane: Plane, kind: str, name: str) -> bool:
+    """Whether an issuer of this name stands anywhere."""
+    return name in [item["metadata"]["name"] for item in plane.call("GET", f"{GROUP}/{kind}")["items"]]
+
+
+def test_with_the_operator_up_everything_is_revoked_and_the_namespace_goes(
+    ending: Plane, sandbox: Sandbox, keeper: Operator, absent: Sandbox
+):
+    """Fifty keys, one in its overlap, one to be retained in a Secret that cannot stay: all dead, for both kinds of issuer.
+
+    Where the platform is away meanwhile, they die once it is back, when the admin key is in the operator's memory and nowhere else.
+    """
+    own = with_issuer(ending, sandbox, keeper)
+    shared, elsewhere = with_cluster_issuer(ending, sandbox, keeper)
+    away = with_issuer(ending, absent, keeper)
+    names = ["kept", *(f"key-{i:02}" for i in range(50))]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: own.create(name, deletionPolicy="Retain" if name == "kept" else "Revoke"), names))
+    shared.create(issuerRef={"kind": "ClusterKeyIssuer", "name": elsewhere.namespace})
+    away.create()
+    for name in names:
+        own.ready(name)
+    shared.ready()
+    away.ready()
+    assert holds_written(ending, own) == 1, "whoever was first held the issuer for all"
+    own.annotate("key-01", rotate="now")
+    own.ready("key-01", revision=2)
+    assert [len(own_keys(team)) for team in (own, shared, away)] == [52, 1, 1]
+
+    absent.stop()
+    for team in (own, shared, away):
+        delete(team)
+    away.says("RevocationFailed", of_type="Reconciling")
+    wait_for(lambda: away.secret("mistral-admin") is None, "the admin key is gone", seconds=PATIENCE)
+    absent.start()
+    for team in (own, shared, away):
+        goes(team)
+        assert own_keys(team) == []
+    assert finalizers(ending, f"clusterkeyissuers/{elsewhere.namespace}") == []
+
+
+def test_with_the_operator_away_it_is_said_counted_and_released(ending: Plane, sandbox: Sandbox, keeper: Operator):
+    """Deleted meanwhile, the admin key is gone: each ApiKey says so, a metric counts, abandon lets go and names. A cluster issuer's die."""
+    own = with_issuer(ending, sandbox, keeper)
+    shared, elsewhere = with_cluster_issuer(ending, sandbox, keeper)
+    names = ("one", "two")
+    for name in names:
+        own.create(name)
+    shared.create(issuerRef={"kind": "ClusterKeyIssuer", "name": elsewhere.namespace})
+    key_ids = {own.ready(name)["keyId"] for name in names}
+    shared.ready()
+    assert keeper.series("keywright_irrevocable_keys") == [({}, 0.0)]
+    assert keeper.stop() == 0
+    delete(own)
+    delete(shared)
+    wait_for(lambda: own.secret("mistral-admin") is None, "the admin key goes first", seconds=PATIENCE)
+    assert own.exists("one")
+    assert not is_gone(shared)
+    since = len(keeper.said())
+    keeper.start()
+    for name in names:
+        message = own.says("IssuerCredentialsGone", name, of_type="Stalled")
+        assert f"Secret {own.namespace}/mistral-admin" in message
+        assert 'keywright.dev/abandon: "true"' in message
+        assert own.condition(name)["reason"] == "IssuerCredentialsGone"
+    wait_for(lambda: keeper.series("keywright_irrevocable_keys") == [({}, 2.0)], "both keys are counted")
+    assert {key["key_id"] for key in own_keys(own)} == key_ids
+    assert has_issuer(ending, "keyissuers", "mistral")
+    for name in names:
+        own.annotate(name, abandon="true")
+    goes(own)
+    goes(shared)
+    assert own_keys(shared) == []
+    assert keeper.series("keywright_irrevocable_keys") == [({}, 0.0)]
+    warned = [line for line in keeper.said()[since:].splitlines() if "WARNING" in line and "Released by" in line]
+    assert all(any(key_id in line for line in warned) for key_id in key_ids)
+
+
+def test_issuers_wait_for_their_last_key_and_unused_ones_for_nobody(ending: Plane, sandbox: Sandbox, keeper: Operator):
+    """Deleted while a key is of it, an issuer makes none and goes with that key; a ClusterKeyIssuer too; never used, it goes at once."""
+    own = with_issuer(ending, sandbox, keeper)
+    shared, elsewhere = with_cluster_issuer(ending, sandbox, keeper)
+    cluster_issuer = f"clusterkeyissuers/{elsewhere.namespace}"
+    issuer = f"namespaces/{own.namespace}/keyissuers"
+    assert finalizers(ending, cluster_issuer) == []
+    own.create_issuer("unused")
+    ending.call("DELETE", f"{GROUP}/{issuer}/unused")
+    assert not has_issuer(ending, f"namespaces/{own.namespace}/keyissuers", "unused")
+    own.create()
+    shared.create(issuerRef={"kind": "ClusterKeyIssuer", "name": elsewhere.namespace})
+    for team, path in ((own, f"{issuer}/mistral"), (shared, cluster_issuer)):
+        team.ready()
+        assert finalizers(ending, path) == [IN_USE]
+        ending.call("DELETE", f"{GROUP}/{path}")
+        team.annotate("search", rotate="now")
+        team.says("RenewalFailing")
+        assert "is being deleted" in team.condition(of_type="Stalled")["message"]
+        assert sandbox.accepts(team.text())
+        assert finalizers(ending, path) == [IN_USE]
+        team.delete()
+        team.gone()
+        assert own_keys(team) == []
+    wait_for(lambda: not has_issuer(ending, issuer, "mistral"), "the KeyIssuer goes", seconds=10)
+    wait_for(lambda: not has_issuer(ending, "clusterkeyissuers", elsewhere.namespace), "so does the other", seconds=10)
