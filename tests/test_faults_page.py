@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from tests.simulation.history import ACTS, POINTS
 
 TESTS = Path(__file__).parent
 PAGE = (TESTS.parent / "docs" / "faults.md").read_text("utf-8")
@@ -39,6 +40,15 @@ def test_every_fault_has_one_row():
     for row in rows:
         assert len(row) == len(("id", "fault", "must hold", "tests", "simulation")), row[0]
         assert "`" in row[3] or "not " in row[3], row[0]
+
+
+def test_what_the_page_says_is_simulated_is():
+    """Each name in the last column is an act, or a point at which something goes wrong."""
+    rows = [line.split(" | ") for line in PAGE.splitlines() if re.match(r"\| [A-Z]\d+ \|", line)]
+    named = {name for row in rows for name in re.findall(r"`([^`]+)`", row[-1])}
+    assert len(named) > 30
+    assert named - {*ACTS, *POINTS} == set()
+    assert not any("…" in row[-1] for row in rows)
 
 
 def test_the_page_is_read_as_it_is_written():
