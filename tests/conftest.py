@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.simulation.search import BATCH
 
 from keywright.devcluster import Cluster
 
@@ -143,10 +144,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What the simulation has seen: how many histories, from which seeds, and what each guard is for."""
     passed = [report for report in terminalreporter.getreports("passed") if report.when == "call"]
     properties = [entry for report in passed for entry in report.user_properties]
-    if histories := [count for name, count in properties if name == "histories"]:
+    if seeds := sorted(seed for name, seed in properties if name == "simulated batch of seed"):
         terminalreporter.section("simulation")
-        seeds = f"seeds 1 to {len(histories)}"
-        terminalreporter.write_line(f"{sum(histories)} histories, {seeds}, 0 violations in those that passed")
+        histories = len(seeds) * BATCH
+        terminalreporter.write_line(f"{histories} histories of seeds {seeds[0]} to {seeds[-1]} without a violation")
     if guards := sorted(row for name, row in properties if name == "guard"):
         terminalreporter.section("guards of the protocol, each left out")
         for row in guards:
