@@ -170,12 +170,12 @@ async def test_keys_of_an_older_version_get_their_issuers_held_at_the_start(worl
 
 
 async def test_a_restored_api_key_has_its_issuer_held_again_soon(world: Watched):
-    """A backup brings it back, status and all, after its issuer was let go: it may have keys there."""
+    """A backup brings it back, status and all, after its issuer was let go: it may have keys there, though it asks for none."""
     kept = world.cluster.stored["ApiKey", KEY]
     await world.delete()
     assert not world.is_held()
     meta = {name: kept["metadata"][name] for name in ("annotations", "finalizers") if name in kept["metadata"]}
-    made = world.cluster.create("ApiKey", KEY, kept["spec"], **meta)
+    made = world.cluster.create("ApiKey", KEY, kept["spec"] | {"suspend": True}, **meta)
     back = world.cluster.server.store(("ApiKey", KEY), {**made, "status": kept["status"]})
     world.engine.api_key_changed(back, deleted=False)
     await asyncio.sleep(SOON)
