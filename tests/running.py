@@ -50,9 +50,13 @@ class Program:
 
     def start(self) -> None:
         """Begin; what it says follows what it said before."""
+        self.process = self.spawn()
+
+    def spawn(self) -> subprocess.Popen[bytes]:
+        """The process itself."""
         environ = {**os.environ, "PYTHONUNBUFFERED": "1", **self.environ}
         with self.log.open("ab") as said:
-            self.process = subprocess.Popen(
+            return subprocess.Popen(
                 (sys.executable, "-m", "keywright", *self.command),
                 stdout=said,
                 stderr=subprocess.STDOUT,
@@ -148,7 +152,7 @@ class Sandbox(Program):
         )
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 -- as above
-                return answer.status, json.load(answer)
+                return answer.status, json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, None

@@ -152,7 +152,7 @@ def end_of_day(day: date) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class ListedKey:
-    """A live key as listed. `last_used` is a day."""
+    """A live key as listed. `last_used` is a day; the last two are for people, and not every listing gives them."""
 
     key_id: KeyId
     name: str | None
@@ -160,6 +160,8 @@ class ListedKey:
     expires_on: date | None
     last_used: date | None
     workspace_id: str | None
+    workspace_name: str | None = None
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

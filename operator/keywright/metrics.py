@@ -10,6 +10,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 __all__ = ["Metrics"]
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_ISSUER: Final = ("kind", "namespace", "name")
+"""Labels of an issuer's series; namespace is empty for a ClusterKeyIssuer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,9 @@ class Metrics:
     queue_depth: Gauge
     queue_overdue_seconds: Gauge
     issuer_request_seconds: Histogram
+    leader: Gauge
+    stray_keys: Gauge
+    last_pass: Gauge
 
     @classmethod
     def create(cls) -> Metrics:
@@ -73,6 +78,19 @@ class Metrics:
                 "Requests to issuers, by operation and status code (or error).",
                 ["operation", "code"],
                 buckets=_SECONDS,
+                registry=registry,
+            ),
+            leader=Gauge("keywright_leader", "1 where this process works, 0 where it stands by.", registry=registry),
+            stray_keys=Gauge(
+                "keywright_stray_keys",
+                "Live keys with this cluster's tag that nothing written down names, by issuer.",
+                _ISSUER,
+                registry=registry,
+            ),
+            last_pass=Gauge(
+                "keywright_inventory_last_pass_timestamp_seconds",
+                "When all keys of an issuer were last listed, in seconds since 1970.",
+                _ISSUER,
                 registry=registry,
             ),
         )

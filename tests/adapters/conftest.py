@@ -14,6 +14,7 @@ from tests.adapters.wire_server import USER, WireServer
 from keywright.adapters.mistral import mistral_factory
 from keywright.api.keyissuer import KeyIssuerSpec
 from keywright.keys import SecretValue
+from keywright.ports.lease import Unshared
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +43,15 @@ async def an_issuer(wire):
     made = []
 
     def build(
-        *, deadline=None, per_second=1000, burst=1000, on_request=None, ca_bundle=None, admin_key="ak", **mistral
+        *,
+        deadline=None,
+        per_second=1000,
+        burst=1000,
+        on_request=None,
+        ca_bundle=None,
+        admin_key="ak",
+        lease=None,
+        **mistral,
     ):
         spec = KeyIssuerSpec.model_validate(
             {
@@ -51,7 +60,7 @@ async def an_issuer(wire):
                 "requests": {"perSecond": per_second, "burst": burst, "timeout": "10s"},
             }
         )
-        issuer = mistral_factory(allow_insecure=True, on_request=on_request)(
+        issuer = mistral_factory(allow_insecure=True, on_request=on_request, lease=lease or Unshared())(
             "keyissuer/mistral", spec, SecretValue(admin_key), SecretValue(ca_bundle) if ca_bundle is not None else None
         )
         if deadline is not None:

@@ -11,13 +11,16 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from keywright.errors import Rejected
 from keywright.keys import KeyId, ListedKey, SecretValue
 from keywright.ports.issuer import IssuedKey, Issuer, KeyRequest
+
+if TYPE_CHECKING:
+    from keywright.errors import Retryable
 
 __all__ = ["LAWS", "Law", "Place"]
 
@@ -125,6 +128,17 @@ async def revoking_again_is_done_already(place: Place) -> None:
     await place.issuer.revoke(KeyId(str(uuid.uuid4())))
 
 
+async def revoking_is_done_already_where_the_workspace_is_known(place: Place) -> None:
+    """A key that is gone counts as revoked in the organization of its workspace, and nowhere else."""
+    issued = await place.create(a_name())
+    workspace = next(one for one in await place.issuer.workspaces() if one.name == place.workspace)
+    await place.issuer.revoke(issued.key_id, workspace.id)
+    await place.issuer.revoke(issued.key_id, workspace.id)
+    with pytest.raises(Rejected) as refused:
+        await place.issuer.revoke(issued.key_id, str(uuid.uuid4()))
+    assert refused.value.reason == "WorkspaceNotFound"
+
+
 async def revoking_one_leaves_the_others(place: Place) -> None:
     """Two keys of one name: only the one that is named dies."""
     request = await place.request(a_name())
@@ -175,6 +189,31 @@ async def more_keys_than_a_page_are_all_listed(place: Place) -> None:
     assert set(stay) <= set(ids) <= {*stay, *leave}
 
 
+async def a_list_read_slowly_is_as_complete(place: Place) -> None:
+    """With a pace of the caller's, who creates and revokes keys meanwhile: those that stay are all there, each once."""
+    request = await place.request(a_name())
+    stay = [key.key_id for key in await asyncio.gather(*(place.issuer.create(request) for _ in range(210)))]
+    asked: list[int] = []
+
+    async def pace(read: int, failed: Retryable | None) -> None:
+        assert failed is None
+        asked.append(read)
+        made = await asyncio.gather(*(place.issuer.create(request) for _ in range(15)))
+        await asyncio.gather(*(place.issuer.revoke(key.key_id) for key in made[:10]))
+
+    ids = [key.key_id for key in await place.issuer.list_keys(request.name, pace=pace)]
+    assert asked
+    assert asked == sorted(asked)
+    assert len(set(ids)) == len(ids)
+    assert set(stay) <= set(ids)
+
+
+async def the_end_of_a_masked_key_finds_it_too(place: Place) -> None:
+    """The last four characters, whatever its name."""
+    issued = await place.create(a_name())
+    assert issued.key_id in {key.key_id for key in await place.issuer.list_keys(issued.masked[-4:])}
+
+
 LAWS: Final[tuple[Law, ...]] = (
     a_created_key_works_and_is_listed_once,
     a_key_may_have_no_end,
@@ -183,10 +222,13 @@ LAWS: Final[tuple[Law, ...]] = (
     a_name_filter_finds_by_tag,
     a_revoked_key_is_gone_and_refused,
     revoking_again_is_done_already,
+    revoking_is_done_already_where_the_workspace_is_known,
     revoking_one_leaves_the_others,
     a_made_up_key_is_refused,
     an_unknown_workspace_is_rejected,
     a_user_is_known_by_address_and_by_uuid,
     an_unknown_user_is_rejected_as_such,
     more_keys_than_a_page_are_all_listed,
+    a_list_read_slowly_is_as_complete,
+    the_end_of_a_masked_key_finds_it_too,
 )

@@ -13,7 +13,7 @@ from kubernetes.aio.config import incluster_config
 from tests.adapters.kube_wire import a_kubeconfig, plugins_ended
 
 from keywright.adapters import kube_login
-from keywright.adapters.kube_login import RELOAD_EVERY, RENEW_EVERY, Login
+from keywright.adapters.kube_login import RELOAD_EVERY, RENEW_EVERY, Login, own_namespace
 from keywright.errors import Rejected
 
 SERVER = "https://127.0.0.1:6443"
@@ -243,3 +243,16 @@ async def test_the_proxy_of_the_environment_is_taken_as_go_takes_it(tmp_path, mo
     monkeypatch.setenv("NO_PROXY", no_proxy)
     login = await Login.load(a_kubeconfig(tmp_path / "kubeconfig", server, {"token": "t"}))
     assert login.proxy == ("http://proxy.example:3128" if proxied else None)
+
+
+def test_a_pod_knows_its_namespace(tmp_path):
+    """From the file beside its token; without it the message says what to mount."""
+    (tmp_path / "namespace").write_text("keywright-system\n")
+    assert own_namespace(tmp_path / "namespace") == "keywright-system"
+    with pytest.raises(Rejected, match="mount the service account's token"):
+        own_namespace(tmp_path / "none")
+
+
+async def test_a_kubeconfig_is_not_the_pods_own_account(tmp_path):
+    """So that nobody is elected by default outside of a cluster."""
+    assert not (await loaded(tmp_path, {"token": "t"})).in_cluster

@@ -139,7 +139,7 @@ async def test_a_delivery_stands_as_it_should_and_is_known_at_once(sink, secrets
     assert present.digest == SecretValue(plaintext).digest()
     assert present.layout_digest == layout_digest_of(layout, owner)
     assert await sink.read(namespace, layout.name) == present == sink.known(namespace, layout.name)
-    assert sink.recorded() == [present.record.key_id]
+    assert list(sink.recorded()) == [present.record.key_id]
     field_managers = {entry["manager"] for entry in secret["metadata"]["managedFields"]}
     assert not holds(str(secret["metadata"]), plaintext)
     assert len(field_managers) == 1
@@ -271,7 +271,7 @@ async def test_cleaning_names_the_version_it_was_decided_for(sink, secrets_of, n
     await sink.clean(namespace, layout.name, present.version)
     assert await sink.read(namespace, layout.name) == Absent()
     assert sink.known(namespace, layout.name) is None
-    assert sink.recorded() == []
+    assert sink.recorded() == {}
     await sink.clean(namespace, layout.name, present.version)
     secrets_of("POST", "", {"metadata": {"name": layout.name}})
     await refused(sink.clean(namespace, layout.name, present.version), Conflict)

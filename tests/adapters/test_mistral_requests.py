@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.adapters.mistral_answers import EMPTY_LIST, KEY_ID, PLAINTEXT, a_key, told
@@ -10,6 +11,9 @@ from tests.adapters.wire_server import ADMIN, USER, cut, drip, hang, http, patie
 
 from keywright.errors import RateLimited, Rejected, Unauthorized, Unavailable
 from keywright.keys import KeyId, SecretValue
+
+if TYPE_CHECKING:
+    from keywright.errors import Retryable
 
 READS = {
     "list": lambda issuer: issuer.list_keys(),
@@ -99,6 +103,24 @@ async def test_a_404_of_nowhere_revokes_nothing(wire, an_issuer):
     with pytest.raises(Rejected, match="adminPath") as caught:
         await an_issuer().revoke(KeyId(KEY_ID))
     assert caught.value.reason == "IssuerInvalid"
+
+
+@pytest.mark.parametrize("archived", [False, True])
+async def test_a_404_of_the_workspace_s_own_organization_is_believed(wire, an_issuer, sent, archived):
+    """Also where the workspace has been archived since."""
+    there = http(200, {"total": 1, "items": [{"uuid": USER, "name": "search-prod"}]})
+    nothing = http(200, {"total": 0, "items": []})
+    wire.answers(http(404), EMPTY_LIST, *([nothing, there] if archived else [there]))
+    await an_issuer().revoke(KeyId(KEY_ID), USER.upper())
+    assert ("is_archived=true" in sent()[-1]) == archived
+
+
+async def test_a_404_of_another_organization_revokes_nothing(wire, an_issuer):
+    """It knows neither the key nor its workspace: the key may live on in its own organization."""
+    wire.answers(http(404), EMPTY_LIST, http(200, {"total": 0, "items": []}))
+    with pytest.raises(Rejected, match="another organization") as caught:
+        await an_issuer().revoke(KeyId(KEY_ID), USER)
+    assert caught.value.reason == "WorkspaceNotFound"
 
 
 @pytest.mark.parametrize(
@@ -201,3 +223,37 @@ async def test_a_plaintext_in_a_list_is_not_kept(wire, an_issuer):
     assert PLAINTEXT not in repr(listed)
     assert listed[0].last_used == date(2030, 1, 31)
     assert wire.seen[0].target == f"{ADMIN}/api-keys?limit=100&offset=0&name=a%26b+%5Bkw/%C3%A9"
+
+
+async def test_a_long_list_is_read_at_the_callers_pace(wire, an_issuer, sent):
+    """Asked before each further page that can wait; a page that failed is asked for again once it returns; its own error ends all."""
+    keys = [a_key(f"00000000-0000-4000-8000-{i:012}") for i in range(300)]
+    pages = [http(200, {"keys": keys[offset : offset + 100]}) for offset in (0, 90, 180, 270, 290)]
+    told_of: list[tuple[int, str]] = []
+
+    async def pace(read: int, failed: Retryable | None) -> None:
+        told_of.append((read, type(failed).__name__))
+        if len(told_of) > 5:
+            raise Unavailable("enough")
+
+    wire.answers(pages[0], pages[1], http(503), *pages[2:])
+    listed = await an_issuer().list_keys(pace=pace)
+    assert len(listed) == 300
+    assert told_of == [(100, "NoneType"), (190, "NoneType"), (190, "Unavailable"), (280, "NoneType")]
+    assert [one.rpartition("=")[2] for one in sent()] == ["0", "90", "180", "180", "270", "290"]
+    wire.answers(http(503))
+    with pytest.raises(Unavailable, match="enough"):
+        await an_issuer().list_keys(pace=pace)
+    wire.answers(http(401))
+    with pytest.raises(Unauthorized):
+        await an_issuer().list_keys(pace=pace)
+
+
+async def test_what_is_only_shown_of_a_key_may_be_missing_or_odd(wire, an_issuer):
+    """Its Workspace's name and when it was created: a list is not refused for them."""
+    given = a_key(KEY_ID, workspace_name="search-prod", created_at="2030-01-31T10:00:00Z")
+    odd = a_key(USER, workspace_name=7, created_at="yesterday")
+    wire.answers(http(200, {"keys": [given, odd]}))
+    first, second = await an_issuer().list_keys()
+    assert (first.workspace_name, first.created_at) == ("search-prod", datetime(2030, 1, 31, 10, tzinfo=UTC))
+    assert (second.workspace_name, second.created_at) == (None, None)

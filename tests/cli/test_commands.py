@@ -18,6 +18,7 @@ COMMANDS = (
     ("run",),
     ("demo",),
     ("sandbox",),
+    ("sweep",),
     ("devcluster", "up"),
     ("devcluster", "down"),
     ("devcluster", "env"),
@@ -54,12 +55,22 @@ def test_the_version_is_the_packages():
     ("arguments", "words"),
     [
         (("run", "--min-interval", "soon"), "--min-interval"),
+        (("run", "--lease-duration", "15"), "30m, 12h or 15d"),
+        (("run", "--lease-duration", "2s"), "write 3s to 1h"),
+        (("run", "--lease-duration", "2h"), "write 3s to 1h"),
         (("run", "--kubeconfig", "K", "--namespace", "search"), "--cluster-id"),
         (("run", "--kubeconfig", "K", "--cluster-id", "Not_this"), "1 to 8 characters"),
         (("run", "--kubeconfig", "K", "--cluster-id", "ok", "--health-address", "nowhere"), "HOST:PORT"),
         (("run", "--no-such-option"), "--no-such-option"),
+        (("sweep", "--kubeconfig", "K", "--revoke"), "add --yes"),
+        (("sweep", "--kubeconfig", "K", "--yes"), "--yes"),
+        (("sweep", "--kubeconfig", "K", "--cluster-id", "Not_this"), "1 to 8 characters"),
+        (("sweep", "--kubeconfig", "K", "-o", "csv"), "csv"),
     ],
-    ids=["duration", "no cluster id", "cluster id", "address", "option"],
+    ids=[
+        *("duration", "no duration", "short lease", "long lease", "no cluster id", "cluster id", "address", "option"),
+        *("unanswered", "yes to what", "lost", "output"),
+    ],
 )
 def test_wrong_usage_is_status_2_and_says_what_to_write(arguments: tuple[str, ...], words: str, tmp_path: Path):
     """Nothing was begun."""

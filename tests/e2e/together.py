@@ -61,7 +61,15 @@ class Scenarios:
     def outcome(
         self, name: str, request: pytest.FixtureRequest, plane: Plane, sandbox: Sandbox, operator: Operator
     ) -> None:
-        """Wait for one scenario's end; raises what it raised."""
+        """Wait for one scenario's end, in a namespace that the operator serves; raises what it raised."""
+        self.played(
+            name,
+            request,
+            lambda play, with_issuer: _play(play, plane, sandbox, operator, with_issuer=with_issuer),
+        )
+
+    def played(self, name: str, request: pytest.FixtureRequest, put_on: Callable[[Play, bool], None]) -> None:
+        """As `outcome`, wherever `put_on` plays a scenario, which finds an issuer or not."""
         if not self._playing:
             chosen = {
                 item.callspec.params.get("scenario") for item in request.session.items if hasattr(item, "callspec")
@@ -69,7 +77,7 @@ class Scenarios:
             pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="scenario")
             for one, (play, with_issuer) in self._all.items():
                 if one in chosen:
-                    self._playing[one] = pool.submit(_play, play, plane, sandbox, operator, with_issuer=with_issuer)
+                    self._playing[one] = pool.submit(put_on, play, with_issuer)
             pool.shutdown(wait=False)
         self._playing[name].result()
 

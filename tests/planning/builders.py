@@ -153,10 +153,10 @@ def all_known(target: TargetState | None = None, **changes: Any) -> Observed:
     )
 
 
-def listed(*ids: tuple[str, str]) -> dict[str, Any]:
+def listed(*ids: tuple[str, str], last_used: date | None = None) -> dict[str, Any]:
     """Fields of an Observed: these keys (id, attempt) of this ApiKey were listed just now."""
     keys = tuple(
-        ListedKey(KeyId(key_id), f"label {Tag.of(CLUSTER, UID, attempt)}", "abcd...wxyz", None, None, WORKSPACE.id)
+        ListedKey(KeyId(key_id), f"label {Tag.of(CLUSTER, UID, attempt)}", "abcd...wxyz", None, last_used, WORKSPACE.id)
         for key_id, attempt in ids
     )
     return {"listing": keys, "searched": frozenset({(ISSUER.uid, Tag.search(CLUSTER, UID))})}
@@ -177,8 +177,14 @@ def an_attempt(attempt: str = "aaaaaaa1", **changes: Any) -> Attempt:
 
 
 def a_closed_attempt(attempt: str = "ccccccc1", ago: timedelta = timedelta(minutes=1), **changes: Any) -> ClosedAttempt:
-    """One that ended without a delivery."""
-    fields: dict[str, Any] = {"id": attempt, "closed_at": NOW - ago, "outcome": "unseen", "issuer": ISSUER}
+    """One that ended without a delivery, a minute after it began."""
+    fields: dict[str, Any] = {
+        "id": attempt,
+        "closed_at": NOW - ago,
+        "outcome": "unseen",
+        "issuer": ISSUER,
+        "started_at": NOW - ago - timedelta(minutes=1),
+    }
     return ClosedAttempt(**{**fields, **changes})
 
 

@@ -731,6 +731,115 @@ RECOVERY = {
     ),
 }
 
+TODAY, YESTERDAY = NOW.date(), (NOW - DAY).date()
+LATE = a_closed_attempt(ago=DAY)
+FENCED = a_target(fence="ccccccc1")
+TOLD = a_closed_attempt(ago=DAY, in_use=["key-c"])
+
+SOMEBODY_USES = {
+    "a key used on a later day than its attempt began is told of, and not revoked": Row(
+        WriteStatus,
+        Reason.STRAY_KEY,
+        status=ApiKeyStatus(closed_attempts=[LATE]),
+        seen=observed(FENCED, fresh=True, **listed(("key-c", "ccccccc1"), last_used=TODAY)),
+        of={"purpose": "report"},
+    ),
+    "used on the day its attempt began: that may have been our own call, and it is revoked": Row(
+        RevokeKey,
+        Reason.LATE_KEY_REVOKED,
+        status=ApiKeyStatus(closed_attempts=[LATE]),
+        seen=observed(FENCED, fresh=True, **listed(("key-c", "ccccccc1"), last_used=YESTERDAY)),
+        of={"key_id": "key-c"},
+    ),
+    "begun just before midnight, tried just after it: our own call too": Row(
+        RevokeKey,
+        Reason.LATE_KEY_REVOKED,
+        status=ApiKeyStatus(
+            closed_attempts=[a_closed_attempt(started_at=NOW.replace(hour=23, minute=59, second=58) - DAY)]
+        ),
+        seen=observed(FENCED, fresh=True, **listed(("key-c", "ccccccc1"), last_used=TODAY)),
+        of={"key_id": "key-c"},
+    ),
+    "an attempt that went on for days before it was closed is judged by its beginning": Row(
+        WriteStatus,
+        Reason.STRAY_KEY,
+        status=ApiKeyStatus(closed_attempts=[a_closed_attempt(started_at=NOW - 3 * DAY)]),
+        seen=observed(FENCED, fresh=True, **listed(("key-c", "ccccccc1"), last_used=TODAY)),
+    ),
+    "an older status that tells of the closing only is judged by that: a later day": Row(
+        WriteStatus,
+        Reason.STRAY_KEY,
+        status=ApiKeyStatus(closed_attempts=[a_closed_attempt(ago=DAY, started_at=None)]),
+        seen=observed(FENCED, fresh=True, **listed(("key-c", "ccccccc1"), last_used=TODAY)),
+    ),
+    "an older status that tells of the closing only is judged by that: the same day": Row(
+        RevokeKey,
+        Reason.LATE_KEY_REVOKED,
+        status=ApiKeyStatus(closed_attempts=[a_closed_attempt(started_at=None)]),
+        seen=observed(FENCED, fresh=True, **listed(("key-c", "ccccccc1"), last_used=TODAY)),
+    ),
+    "told of already, it is left in peace": Row(
+        Wait,
+        Reason.ISSUED,
+        status=settled(closed_attempts=[TOLD]),
+        seen=all_known(THERE, **listed(("key-c", "ccccccc1"), last_used=TODAY)),
+    ),
+    "another key of the same attempt that nobody uses is revoked all the same": Row(
+        RevokeKey,
+        Reason.LATE_KEY_REVOKED,
+        status=settled(closed_attempts=[TOLD]),
+        seen=all_known(
+            THERE,
+            listing=(
+                *listed(("key-c", "ccccccc1"), last_used=TODAY)["listing"],
+                *listed(("key-d", "ccccccc1"))["listing"],
+            ),
+        ),
+        of={"key_id": "key-d"},
+    ),
+    "in use because it stands in our own target: it was delivered after all": Row(
+        WriteStatus,
+        Reason.ADOPTED,
+        status=settled(closed_attempts=[LATE]),
+        seen=observed(
+            a_target(a_record("key-c", "ccccccc1")), fresh=True, **listed(("key-c", "ccccccc1"), last_used=TODAY)
+        ),
+        of={"purpose": "settle"},
+    ),
+    "made by this very pass and not delivered: nobody but ourselves can have used it": Row(
+        RevokeKey,
+        Reason.LATE_KEY_REVOKED,
+        status=ApiKeyStatus(closed_attempts=[a_closed_attempt("aaaaaaa1", ago=DAY)]),
+        seen=observed(Absent(), fresh=True, failure=NOT_DELIVERED, **listed(("key-1", "aaaaaaa1"), last_used=TODAY)),
+        of={"key_id": "key-1"},
+    ),
+    "an open attempt whose key somebody uses is closed like any other": Row(
+        WriteStatus,
+        Reason.ATTEMPT_LOST,
+        status=ApiKeyStatus(attempt=an_attempt(started_at=NOW - 2 * DAY), observed_generation=1),
+        seen=observed(a_target(fence="aaaaaaa1"), fresh=True, **listed(("key-1", "aaaaaaa1"), last_used=TODAY)),
+        of={"purpose": "close"},
+    ),
+    "deleted: a key that somebody uses is not revoked either": Row(
+        WriteStatus,
+        Reason.STRAY_KEY,
+        status=settled(closed_attempts=[LATE]),
+        seen=deleting(fresh=frozenset({"mistral-key"}), **listed(("key-c", "ccccccc1"), last_used=TODAY)),
+        of={"purpose": "report"},
+    ),
+    "deleted, told of, all else revoked: it is released": Row(
+        ReleaseFinalizer,
+        Reason.DELETING,
+        status=settled(closed_attempts=[TOLD]),
+        seen=deleting(
+            target=Absent(),
+            cleaned=frozenset({"mistral-key"}),
+            revoked=frozenset({"key-1"}),
+            **listed(("key-c", "ccccccc1"), last_used=TODAY),
+        ),
+    ),
+}
+
 PREDECESSOR = a_record(owner_uid=OTHER_UID, issuer=ISSUER.model_copy(update={"uid": "re-created since"}))
 LEFT_BEHIND = a_target(PREDECESSOR, owner_uid=OTHER_UID)
 FOUND = {"searched": frozenset({(ISSUER.uid, "[kw/c1u5ter0/ffffffff/")}), "listing": listed(("key-1", "x"))["listing"]}
@@ -1135,7 +1244,7 @@ DELETION = {
     ),
 }
 
-TABLE = FIRST | REFUSALS | REASONS_TO_ISSUE | GUARDS | RECOVERY | ADOPTION | OVERLAPS | DELETION
+TABLE = FIRST | REFUSALS | REASONS_TO_ISSUE | GUARDS | RECOVERY | SOMEBODY_USES | ADOPTION | OVERLAPS | DELETION
 
 
 @pytest.mark.parametrize("sentence", TABLE)
@@ -1154,6 +1263,22 @@ def test_plan(sentence: str):
         assert reread(decision.step.status) == reread(reread(decision.step.status))
     else:
         assert row.says in decision.message
+
+
+def test_what_stays_alive_is_named_when_the_api_key_goes():
+    """The last event of a deleted ApiKey tells of the key that somebody uses, and of the one that Retain keeps."""
+    status = settled(RETAIN, closed_attempts=[TOLD])
+    seen = deleting(
+        target=a_target(RECORD, RETAIN),
+        **RETAINING,
+        **listed(("key-c", "ccccccc1"), last_used=TODAY),
+    )
+    decision = decide(RETAIN, status, seen)
+    assert isinstance(decision.step, ReleaseFinalizer)
+    assert [(note.reason, note.message[:9]) for note in decision.notes] == [
+        (Reason.STRAY_KEY, "Key key-c"),
+        (Reason.RETAINED, "Key key-1"),
+    ]
 
 
 def test_the_key_and_uid_of_the_builders_are_the_ones_of_the_tag():

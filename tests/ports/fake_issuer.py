@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tests.ports.faults import Faults
 
-from keywright.errors import KeywrightError, Rejected, Unauthorized
+from keywright.errors import KeywrightError, Rejected, Retryable, Unauthorized
 from keywright.keys import KeyId, ListedKey, SecretValue, Workspace
 from keywright.ports.issuer import IssuedKey, KeyRequest
 from keywright.ports.lease import Lease, Unshared
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from keywright.api.keyissuer import KeyIssuerSpec
+    from keywright.ports.issuer import Pace
 
 __all__ = ["FakeIssuer", "FakePlatform", "Live"]
 
@@ -35,6 +36,7 @@ class Live:
 
     listed: ListedKey
     plaintext: str = field(repr=False)
+    made_at: datetime
 
 
 class FakePlatform:
@@ -96,7 +98,7 @@ class FakePlatform:
             last_used=None,
             workspace_id=request.workspace_id,
         )
-        return Live(listed, plaintext)
+        return Live(listed, plaintext, self.clock())
 
     def commit(self, live: Live) -> None:
         """It exists from now on."""
@@ -123,6 +125,14 @@ class FakePlatform:
         """What was still on its way arrives."""
         while self.late:
             self.commit(self.late.pop())
+
+
+_PAGE = 100
+
+
+def _matches(key: ListedKey, name: str | None) -> bool:
+    wanted = (name or "").lower()
+    return wanted in (key.name or "").lower() or key.masked.lower().endswith(wanted)
 
 
 class FakeIssuer:
@@ -171,20 +181,44 @@ class FakeIssuer:
             created_at=self._platform.clock(),
         )
 
-    async def revoke(self, key_id: KeyId) -> None:
+    async def revoke(self, key_id: KeyId, workspace_id: str | None = None) -> None:
         """A DELETE."""
         self._authorize()
         await self._faults.before("revoke")
         self._lease.require(_DEADLINE)
+        known = {workspace.id for workspace in self._platform.workspaces}
+        if key_id not in self._platform.keys and workspace_id is not None and workspace_id not in known:
+            raise Rejected("the admin key is one of another organization", reason="WorkspaceNotFound")
         self._platform.end(key_id)
         await self._faults.after("revoke")
 
-    async def list_keys(self, name: str | None = None) -> Sequence[ListedKey]:
-        """All whose name contains it."""
+    async def list_keys(self, name: str | None = None, *, pace: Pace | None = None) -> Sequence[ListedKey]:
+        """All whose name contains it, or whose masked key ends with it, in pages of 100; as they are when the first is read."""
         self._authorize()
-        await self._faults.before("list_keys")
+        found: list[ListedKey] = []
+        read = 0
+        while read == 0 or read < len(found):
+            if pace is not None and read:
+                await pace(read, None)
+            await self._page(read, pace)
+            if read == 0:
+                found = [key for key in self._platform.listed() if _matches(key, name)]
+            read += _PAGE
+        return found
+
+    async def _page(self, read: int, pace: Pace | None) -> None:
+        while True:
+            failed: Retryable | None = None
+            try:
+                await self._faults.before("list_keys")
+            except Retryable as error:
+                if pace is None:
+                    raise
+                failed = error
+            if failed is None or pace is None:
+                break
+            await pace(read, failed)
         self._platform.reads += 1
-        return [key for key in self._platform.listed() if name is None or name.lower() in (key.name or "").lower()]
 
     async def workspaces(self) -> Sequence[Workspace]:
         """All."""

@@ -14,7 +14,7 @@ from keywright.planning.layout import Owner, layout_digest_of
 from keywright.planning.observed import Absent, Foreign, Present, TargetLayout, TargetState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from keywright.ports.sink import Delivery
 
@@ -96,9 +96,9 @@ class FakeSink:
         """What the watch said."""
         return self._seen.get(ResourceKey(namespace, name), (0, None))[1]
 
-    def recorded(self) -> Iterable[KeyId]:
+    def recorded(self) -> Mapping[KeyId, ResourceKey]:
         """All key ids in records."""
-        return [present.record.key_id for _, present in self._seen.values() if present and present.record]
+        return {present.record.key_id: key for key, (_, present) in self._seen.items() if present and present.record}
 
     async def read(self, namespace: str, name: str) -> TargetState:
         """What stands there."""
@@ -155,6 +155,18 @@ class FakeSink:
             texts=_rendered(layout, record, there.plaintext),
             fence=None,
         )
+
+    async def prove(
+        self, namespace: str, name: str, key_id: KeyId, check: Callable[[SecretValue], Awaitable[bool]]
+    ) -> bool | None:
+        """The plaintext beside this key's record, if it is the one."""
+        await self.faults.before("prove")
+        there = self.stored.get(ResourceKey(namespace, name))
+        record = KeyRecord.from_strings(there.record) if there else None
+        if there is None or there.plaintext is None or record is None or record.key_id != key_id:
+            return None
+        plaintext = SecretValue(there.plaintext)
+        return await check(plaintext) if plaintext.digest() == record.digest else None
 
     async def clean(self, namespace: str, name: str, version: str) -> None:
         """Remove; gone counts as done."""

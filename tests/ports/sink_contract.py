@@ -105,6 +105,27 @@ class SinkContract:
         assert present.fence is None
         assert record.key_id in set(place.port.recorded())
 
+    async def test_a_delivered_plaintext_can_be_proved(self, place: SinkPlace):
+        """The very plaintext is given to the check, for the key of its record only; where it was changed there is none."""
+        layout = self.a_layout(place)
+        delivery = self.a_delivery(place, layout)
+        key_id, tried = delivery.record.key_id, []
+
+        async def check(plaintext: SecretValue) -> bool:
+            tried.append(plaintext)
+            return len(tried) == 1
+
+        assert await place.port.prove(layout.namespace, layout.name, key_id, check) is None
+        await place.port.deliver(delivery, None)
+        assert place.port.recorded()[key_id] == ResourceKey(layout.namespace, layout.name)
+        assert await place.port.prove(layout.namespace, layout.name, key_id, check) is True
+        assert await place.port.prove(layout.namespace, layout.name, key_id, check) is False
+        assert tried == [delivery.plaintext] * 2
+        assert await place.port.prove(layout.namespace, layout.name, KeyId("another"), check) is None
+        await place.spoil(layout.name, layout.key)
+        assert await place.port.prove(layout.namespace, layout.name, key_id, check) is None
+        assert len(tried) == 2
+
     async def test_a_template_is_rendered(self, place: SinkPlace):
         """In place of the data key; the digest is the plaintext's all the same."""
         template = {"A": "${api_key}", "config.ini": "[mistral]\nkey=${api_key}\nid=${key_id}\n"}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from tests.reconcile.world import SECRET, World
 
 from keywright.errors import RateLimited
+from keywright.keys import Workspace
 
 if TYPE_CHECKING:
     from keywright.ports.cluster import EventNote
@@ -135,3 +137,20 @@ async def test_a_date_moved_into_the_past_says_that_the_key_still_works():
     assert "works until" in world.says()[2]
     assert world.status().condition("Stalled")
     assert len(world.live()) == 1
+
+
+async def test_another_organization_s_admin_key_ends_nothing():
+    """It knows neither the key nor its workspace, so that the key counts as alive until its own organization answers."""
+    world = World()
+    world.create()
+    await world.settle()
+    keys, workspaces = world.platform.keys, world.platform.workspaces
+    world.platform.keys, world.platform.workspaces = {}, [Workspace(str(uuid.uuid4()), "Default")]
+    world.delete()
+    await world.settle(within=timedelta(seconds=1))
+    stalled = world.status().condition("Stalled")
+    assert stalled
+    assert "another organization" in stalled.message
+    world.platform.keys, world.platform.workspaces = keys, workspaces
+    await world.settle()
+    world.nothing_left()

@@ -99,6 +99,8 @@ async def test_a_revocation_that_failed_is_not_told_as_done():
 async def test_an_issuer_whose_status_cannot_be_written_wakes_its_api_keys_all_the_same():
     """A missing right on keyissuers/status hides no lost key."""
     world = await a_settled_world()
+    await world.look_over()
+    world.cluster.edit("KeyIssuer", ResourceKey("search", "mistral"), lambda obj: obj.pop("status"))
     world.platform.keys.clear()
     failing(world, "before patch_status of KeyIssuer", Rejected("403", reason="Forbidden"))
     for _ in range(2):

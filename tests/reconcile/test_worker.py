@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 
-from keywright.errors import Ambiguous, RateLimited, Rejected, Unavailable
+from keywright.errors import Ambiguous, NotLeading, RateLimited, Rejected, Unavailable
 from keywright.metrics import Metrics
 from keywright.reconcile.worker import Workers
 from keywright.reconcile.workqueue import WorkQueue
@@ -24,15 +24,17 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def some_workers(work: Work, count: int = 2) -> tuple[WorkQueue[str], Workers[str]]:
+def some_workers(work: Work, count: int = 2, metrics: Metrics | None = None) -> tuple[WorkQueue[str], Workers[str]]:
     """Running ones."""
     queue: WorkQueue[str] = WorkQueue()
-    workers = Workers(queue, work, count=count, metrics=Metrics.create())
+    workers = Workers(queue, work, count=count, metrics=metrics or Metrics.create())
     workers.start()
     return queue, workers
 
 
-async def times_of(outcomes: list[timedelta | Exception | None], within: float) -> list[float]:
+async def times_of(
+    outcomes: list[timedelta | Exception | None], within: float, metrics: Metrics | None = None
+) -> list[float]:
     """When a name is worked on, if its work ends so, one after the other, and then well."""
     times: list[float] = []
 
@@ -43,7 +45,7 @@ async def times_of(outcomes: list[timedelta | Exception | None], within: float) 
             raise outcome
         return outcome
 
-    queue, workers = some_workers(work)
+    queue, workers = some_workers(work, metrics=metrics)
     begun = now()
     queue.add("name")
     await asyncio.sleep(within)
@@ -75,6 +77,16 @@ async def test_a_name_that_works_again_is_forgiven():
 async def test_who_asked_for_a_pause_gets_it():
     """Retry-After beats a shorter one of our own."""
     assert await times_of([RateLimited("x", after=40.0), None], 100) == [0, 40]
+
+
+async def test_a_lease_too_short_is_no_error(caplog: pytest.LogCaptureFixture):
+    """The name comes back after a second, again and again; nothing is said or counted, and no pause grows."""
+    caplog.set_level(logging.INFO)
+    metrics = Metrics.create()
+    assert await times_of([NotLeading("x")] * 5 + [Unavailable("x")], 20, metrics) == [0, 1, 2, 3, 4, 5, 5.5]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    errors = [sample for family in metrics.reconcile_errors.collect() for sample in family.samples]
+    assert {sample.labels["error"] for sample in errors} == {"Unavailable"}
 
 
 async def test_an_unexpected_error_is_logged_without_its_words(caplog: pytest.LogCaptureFixture):

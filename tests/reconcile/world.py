@@ -76,6 +76,7 @@ class World:
     def start(self) -> Process:
         """A new operator over the same world; the one before is gone or frozen."""
         clock = self.clock
+        metrics = Metrics.create()
         directory = IssuerDirectory(
             self.cluster,
             self.platform.factory,
@@ -89,7 +90,10 @@ class World:
             directory=directory,
             cluster_id=CLUSTER_ID,
             clock=clock,
+            monotonic=lambda: self.now.timestamp(),  # noqa: PLW0108 -- as above
+            sleep=self.sleep,
             wake=self.woken.add,
+            metrics=metrics,
         )
         observer = Observer(
             cluster=self.cluster,
@@ -109,7 +113,6 @@ class World:
             clock=clock,
             sleep=self.sleep,
         )
-        metrics = Metrics.create()
         reconciler = Reconciler(
             cluster=self.cluster, observer=observer, executor=executor, clock=clock, metrics=metrics
         )
@@ -203,12 +206,17 @@ class World:
         except KeywrightError:
             return timedelta(seconds=5)
 
-    async def look_over(self, name: str = "mistral") -> None:
-        """One inventory pass, and those that it wakes."""
-        await self.process.inventory.refresh(("KeyIssuer", "search", name))
+    async def look_over(self, name: str = "mistral") -> timedelta | None:
+        """What of the inventory is due now, a second look included, and those that it wakes; returns when the next is."""
+        ref = ("KeyIssuer", "search", name)
+        due = await self.process.inventory.refresh(ref)
+        if due is not None and due < timedelta(minutes=1):
+            self.now += due
+            due = await self.process.inventory.refresh(ref)
         await self.hold_over()
         while self.woken:
             await self.settle(self.woken.pop())
+        return due
 
     async def quieten(self, key: ResourceKey = KEY, *, hours: float = 0.5) -> None:
         """The faults are over: time passes, with an inventory pass each five minutes, until all is said and done."""

@@ -76,6 +76,7 @@ class Invariants:
         self._orphans: set[str] = set()
         """Keys and attempts whose record people destroyed."""
         self.clock_jumped = False
+        self._forgotten = False
         self.triggered_at = float("-inf")
 
     def watch(self, site: Site, clone_of: Site | None = None) -> None:
@@ -109,6 +110,7 @@ class Invariants:
         keys, attempts = named_in(obj.get("status") or {})
         kept_keys, kept_attempts = named_in(after)
         self._orphans |= (keys - kept_keys) | (attempts - kept_attempts)
+        self._forgotten = True
         self._touched[site.name, KEY] = self._world.time()
         # What is restored may be named by an attempt that has been closed and forgotten since.
         self._recorded[site.name].add(after)
@@ -161,6 +163,9 @@ class Invariants:
             return self._problem
         broken = self._broken()
         self._excused &= {(site.name, key) for site, key, _, _ in broken}
+        for (name, secret), there in self.foreign.items():
+            if self._world.site(name).secrets.stored.get(secret) is not there:
+                return f"I6: the foreign Secret {secret} was changed"
         for site, key, why, dead in broken:
             if (site.name, key) in self._excused:
                 continue
@@ -309,7 +314,29 @@ class Invariants:
                     return f"{key} of {site.name} has older keys that end soon"
                 if status.observed_generation != obj["metadata"]["generation"]:
                     return f"{key} of {site.name} has not been looked at"
-        return self._strays() or self._unworking()
+        return self._strays() or self._unworking() or self._litter()
+
+    def _litter(self) -> str | None:
+        """What is bound to an ApiKey stands where its status says that its keys are, and nowhere else.
+
+        Where people destroyed a status, nothing says any more what stood where.
+        """
+        if self._forgotten:
+            return None
+        for site in self._world.sites:
+            places = {}
+            for (kind, _), obj in site.server.stored.items():
+                status = obj.get("status") or {}
+                if kind == "ApiKey" and _is_ready(obj):
+                    named = [
+                        status.get("target", {}).get("name"),
+                        *(p.get("target") for p in status.get("previous", ())),
+                    ]
+                    places[obj["metadata"]["uid"]] = named
+            for secret, there in site.secrets.stored.items():
+                if there.owner and secret.name not in places.get(there.owner.uid, [secret.name]):
+                    return f"the Secret {secret} was left behind"
+        return None
 
     def _unworking(self) -> str | None:
         """I2, where an ApiKey calls itself Ready; but where all keys of a cluster are gone at once, nothing is re-issued."""
@@ -348,10 +375,6 @@ class Invariants:
         for site in self._world.sites:
             if problem := self._unfit(site):
                 return problem
-        for (name, secret), there in self.foreign.items():
-            site = next(s for s in self._world.sites if s.name == name)
-            if site.secrets.stored.get(secret) != there:
-                return f"I6: the foreign Secret {secret} was changed"
         for platform, key_id in self._others_keys:
             if key_id not in platform.keys:
                 return f"I6: the key {key_id} of somebody else is gone"

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import seed as seeded
 from tests.simulation.history import History, histories
 from tests.simulation.world import Violation, play
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["BATCH", "Found", "search"]
+__all__ = ["BATCH", "Found", "search", "told", "told_for_some_seed"]
 
 BATCH: Final = 200
 """Histories of one seed: so few that a failing batch is played again in seconds."""
+_RACES: Final = 40
+"""Orders in which what is going on at once may happen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ def search(from_seed: int, count: int = BATCH) -> Found | None:
     after = 0
     shortest: History | None = None
 
-    @seed(from_seed)
+    @seeded(from_seed)
     @settings(
         max_examples=count,
         database=None,
@@ -77,6 +80,12 @@ def told(history: History, after: int = 1) -> Found | None:
         except Violation as violation:
             return Found(history, str(violation), after, tuple(violation.trace))
     return None
+
+
+def told_for_some_seed(history: History) -> Found | None:
+    """The same with other delays, where processes race; the first seed that shows it."""
+    seeds = range(history.seed, history.seed + _RACES)
+    return next((found for seed in seeds if (found := told(replace(history, seed=seed)))), None)
 
 
 @contextmanager

@@ -129,6 +129,10 @@ class World:
         self.invariants = Invariants(self)
         self.people = People(self)
 
+    def site(self, name: str) -> Site:
+        """By its name."""
+        return next(site for site in self.sites if site.name == name)
+
     # Time and chance.
 
     def time(self) -> float:

@@ -23,6 +23,7 @@ from yarl import URL
 
 from keywright import __version__
 from keywright.errors import RateLimited
+from keywright.ports.lease import Unshared
 
 if TYPE_CHECKING:
     import ssl
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from types import SimpleNamespace
 
     from keywright.keys import SecretValue
+    from keywright.ports.lease import Lease
 
 __all__ = ["BODY_LIMIT", "Answer", "Call", "Credential", "HttpClient", "Silence"]
 
@@ -59,6 +61,8 @@ _TOO_MANY_REQUESTS: Final = 429
 
 _CONTENT: Final[tuple[dict[str, str], ...]] = ({}, {"Content-Type": "application/json"})
 """What is added to the headers without a body, and with one."""
+
+_ALONE: Final = Unshared()
 
 _SENDABLE: Final = re.compile(r"[!-~]{1,4096}")
 """A header's value: printable ASCII on one line, without blanks."""
@@ -93,6 +97,11 @@ class Call:
     url: URL = field(repr=False)
     credential: Credential
     body: bytes | None = field(default=None, repr=False)
+
+    @property
+    def changes_something(self) -> bool:
+        """Whether the other side is to do more than answer."""
+        return self.method != "GET"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +150,11 @@ class HttpClient:
         burst: int,
         tls: ssl.SSLContext | None = None,
         on_request: Callable[[str, str, float], None] | None = None,
+        lease: Lease = _ALONE,
     ) -> None:
         """`peer`: how errors call the other side. `deadline`: seconds for one request, connecting included, waiting for the budget not.
 
+        `lease` is asked before each request: for the whole deadline where it changes something, else only whether it is held.
         `on_request` hears of each request sent: operation, status or what happened instead, seconds.
         """
         self._peer = peer
@@ -151,18 +162,23 @@ class HttpClient:
         self._budget = AsyncLimiter(burst, burst / per_second)
         self._tls = tls
         self._on_request = on_request
+        self._lease = lease
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
         self._proxies: dict[URL, URL | None] = {}
         self._quiet_until = 0.0
 
     async def send(self, call: Call) -> Answer | Silence:
-        """Send once. Raises RateLimited on a 429, and without sending while the pause it asked for lasts."""
+        """Send once. Raises RateLimited on a 429, and without sending while the pause it asked for lasts.
+
+        Raises NotLeading, and sends nothing, where the lease does not last until the deadline.
+        """
         loop = asyncio.get_running_loop()
         self._keep_quiet(loop.time())
         await self._budget.acquire()
         started = loop.time()
         self._keep_quiet(started)
+        self._lease.require(self._deadline if call.changes_something else 0.0)
         outcome = await self._exchange(call)
         ended = loop.time()
         if self._on_request is not None:
@@ -181,8 +197,9 @@ class HttpClient:
             await self._session.close()
 
     def quiet(self) -> None:
-        """Raise RateLimited while a pause lasts; nothing is sent."""
+        """Raise RateLimited while a pause lasts, NotLeading while the lease is too short for a change; nothing is sent."""
         self._keep_quiet(asyncio.get_running_loop().time())
+        self._lease.require(self._deadline)
 
     def _keep_quiet(self, now: float) -> None:
         """Raise while a pause lasts, always in the same words: a status that repeats them is not rewritten."""

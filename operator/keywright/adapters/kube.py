@@ -22,10 +22,13 @@ from keywright import __version__
 from keywright.adapters.kube_errors import Answer, Gone, error_of
 from keywright.adapters.kube_login import Login
 from keywright.errors import Ambiguous, KeywrightError, Unavailable
+from keywright.ports.lease import Unshared
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from types import TracebackType
+
+    from keywright.ports.lease import Lease
 
 __all__ = ["MERGE_PATCH", "KubeApi", "Listing", "path_of"]
 
@@ -57,6 +60,8 @@ _LARGE: Final = 256 * 1024
 _LEAST: Final = 0.001
 """Seconds: aiohttp takes zero for no deadline at all."""
 
+_ALONE: Final = Unshared()
+
 _T = TypeVar("_T")
 
 Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
@@ -86,8 +91,10 @@ class Listing(Generic[_T]):
 class KubeApi:
     """One apiserver."""
 
-    def __init__(self, login: Login) -> None:
+    def __init__(self, login: Login, lease: Lease = _ALONE) -> None:
+        """`lease` is asked before each write."""
         self._login = login
+        self._lease = lease
         self._server = login.server
         self._proxy = login.proxy
         self._server_hostname = login.configuration.tls_server_name
@@ -108,7 +115,7 @@ class KubeApi:
 
     @property
     def login(self) -> Login:
-        """Where the apiserver is and the credentials as they stand, for kopf and the leader election."""
+        """Where the apiserver is and the credentials as they stand, for kopf."""
         return self._login
 
     async def __aenter__(self) -> Self:
@@ -141,6 +148,7 @@ class KubeApi:
         error quotes the answer. A request that 401 turned away, before anything could happen, is sent once more if there
         are fresher credentials; nothing else is ever repeated for POST and PATCH. (aiohttp itself repeats GET and DELETE
         once where a kept connection turns out closed; our DELETEs carry preconditions, so a second one finds nothing to do.)
+        Raises NotLeading, and sends nothing, where a write meets a lease that is another process's.
         """
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         query = f"?{urlencode(params)}" if params else ""
@@ -154,6 +162,8 @@ class KubeApi:
             authorization = await _in_time(self._login.authorization(loop.time()), ends)
             if authorization is not None:
                 headers["Authorization"] = authorization
+            if write:
+                self._lease.require(0.0)
             failure: KeywrightError | None = None
             try:
                 async with self._session.request(

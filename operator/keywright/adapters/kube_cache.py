@@ -53,6 +53,10 @@ class NewestSeen(Generic[V]):
         """All that is there, as of now."""
         return [value for _, _, value in self._held.values()]
 
+    def items(self) -> list[tuple[ResourceKey, V]]:
+        """The same, with where each is."""
+        return [(key, value) for key, (_, _, value) in self._held.items()]
+
     def is_news(self, key: ResourceKey, uid: str, version: int) -> bool:
         """Whether a state of this version tells anything."""
         return self.version(key) < version and self._removed.get(uid, -1) < version

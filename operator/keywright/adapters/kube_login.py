@@ -1,8 +1,7 @@
 """Where the apiserver is and how to log in: kubernetes.aio's own loading of kubeconfigs and in-cluster files.
 
 Owns the freshness of credentials. Must not quote what the loader raises: its messages hold whole kubeconfig entries,
-with their tokens. Neighbours: kube.py, which sends; wiring, which hands `configuration` to kopf and to the leader
-election.
+with their tokens. Neighbours: kube.py, which sends; wiring, which hands `configuration` to kopf.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from ipaddress import IPv4Network, IPv6Network
 
-__all__ = ["Login"]
+__all__ = ["Login", "own_namespace"]
 
 RELOAD_EVERY: Final = 60.0
 """Seconds between looks at token files: the kubelet rotates them hourly and keeps the old token valid for minutes."""
@@ -46,6 +45,11 @@ _SENDABLE: Final = re.compile(r"[ -~]+")
 _log = logging.getLogger(__name__)
 
 _IN_CLUSTER: Final = "KUBERNETES_SERVICE_HOST"
+
+_NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+"""Where the kubelet tells a pod its namespace, beside the token."""
+
+_DEFAULT_NAMESPACE: Final = "default"
 
 
 class Login:
@@ -90,9 +94,19 @@ class Login:
         return cls(configuration, source, loader)
 
     @property
+    def in_cluster(self) -> bool:
+        """Whether the pod's own account is used."""
+        return self._source is None
+
+    @property
     def server(self) -> str:
         """The apiserver's base URL."""
         return str(self.configuration.host).rstrip("/")
+
+    @property
+    def namespace(self) -> str:
+        """Where commands look unless told otherwise, as kubectl does: the context's namespace, or the pod's own; else `default`."""
+        return self._loader.namespace if self._loader else _pods_namespace()
 
     @property
     def proxy(self) -> str | None:
@@ -168,6 +182,7 @@ class _Loaded:
         self._loader = loader
         user = loader._user  # noqa: SLF001 -- kubernetes.aio.config.refresh_token, which is public, looks there too
         self.uses_exec = user is not None and "exec" in user
+        self.namespace = str(loader.current_context["context"].get("namespace") or _DEFAULT_NAMESPACE)
 
     async def rerun_exec_if_expired(self, configuration: Configuration) -> None:
         """Without an expirationTimestamp there is nothing to go by but a 401."""
@@ -175,6 +190,24 @@ class _Loaded:
             return
         if await self._loader.load_from_exec_plugin() and _SENDABLE.fullmatch(self._loader.token):
             configuration.api_key["BearerToken"] = self._loader.token
+
+
+def own_namespace(file: Path = _NAMESPACE_FILE) -> str:
+    """The namespace of the pod that this runs in. Raises Rejected(KubeconfigInvalid)."""
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise Rejected(
+            f"the pod's own namespace cannot be read from {file}: mount the service account's token",
+            reason="KubeconfigInvalid",
+        ) from error
+
+
+def _pods_namespace() -> str:
+    try:
+        return _NAMESPACE_FILE.read_text(encoding="utf-8").strip() or _DEFAULT_NAMESPACE
+    except OSError:
+        return _DEFAULT_NAMESPACE
 
 
 def _in_cluster() -> Configuration:

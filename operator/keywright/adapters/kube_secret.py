@@ -32,7 +32,7 @@ from keywright.keys import LABEL_LIMIT, AttemptId, KeyId, KeyRecord, ResourceKey
 from keywright.planning.observed import Absent, Foreign
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from keywright.adapters.kube import KubeApi
     from keywright.planning.layout import Owner
@@ -105,9 +105,9 @@ class SecretSink:
         held = self._store.get(ResourceKey(namespace, name))
         return held.present if held else None
 
-    def recorded(self) -> list[KeyId]:
-        """The ids of all keys that a delivered record names, as last seen."""
-        return [held.present.record.key_id for held in self._store.values() if held.present.record]
+    def recorded(self) -> dict[KeyId, ResourceKey]:
+        """The ids of all keys that a delivered record names, as last seen, each with a Secret where it stands."""
+        return {held.present.record.key_id: key for key, held in self._store.items() if held.present.record}
 
     async def read(self, namespace: str, name: str) -> TargetState:
         """What stands there now: Absent, Present (ours) or Foreign."""
@@ -162,16 +162,26 @@ class SecretSink:
             raise Conflict(f"{where} changed")
         held = self._take(obj)
         record = held.present.record if isinstance(held, Held) else None
-        data = data_of(obj)
-        texts = texts_of(obj, record, data)
-        plaintext = texts.recover(data, record.digest if record else None) if texts else None
-        if not isinstance(held, Held) or record is None or plaintext is None or plaintext.digest() != record.digest:
+        plaintext = _recovered(obj, record)
+        if not isinstance(held, Held) or record is None or plaintext is None:
             raise Conflict(f"{where} no longer holds the key that was delivered")
         # An ApiKey that was re-created, and adopted the key, is the owner from now on.
         record = replace(record, owner=owner.key, owner_uid=owner.uid)
         rendered = Texts(layout.key, layout.template, record).render(plaintext)
         patch = update_patch(held, layout, owner, record, rendered)
         return self._present(await self._patch(layout.namespace, layout.name, patch))
+
+    async def prove(
+        self, namespace: str, name: str, key_id: KeyId, check: Callable[[SecretValue], Awaitable[bool]]
+    ) -> bool | None:
+        """What `check` says of the plaintext that stands there for this key; None where there is none."""
+        obj = await self._get(namespace, name)
+        held = self._take(obj) if obj else None
+        record = held.present.record if isinstance(held, Held) else None
+        if obj is None or record is None or record.key_id != key_id:
+            return None
+        plaintext = _recovered(obj, record)
+        return await check(plaintext) if plaintext else None
 
     async def clean(self, namespace: str, name: str, version: str) -> None:
         """Remove what is ours; what is gone already counts as done."""
@@ -283,6 +293,14 @@ def _refusals(namespace: str, name: str, what: str = "would not be written") -> 
         if error.reason == "Unauthorized":
             raise Unavailable(str(error)) from error
         raise Rejected(f"Secret {namespace}/{name} {what}: {error}", reason="TargetRefused") from error
+
+
+def _recovered(obj: Mapping[str, Any], record: KeyRecord | None) -> SecretValue | None:
+    """The plaintext that was delivered with this record; None where something else stands there."""
+    data = data_of(obj)
+    texts = texts_of(obj, record, data)
+    plaintext = texts.recover(data, record.digest) if texts and record else None
+    return plaintext if plaintext and record and plaintext.digest() == record.digest else None
 
 
 def _rehearsed(owner: Owner) -> KeyRecord:

@@ -8,6 +8,7 @@ of the platform's OpenAPI document. Must not chain a caught exception: it may kn
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote
@@ -31,17 +32,20 @@ from keywright.adapters.mistral_wire import (
 )
 from keywright.api.durations import parse_duration
 from keywright.api.reasons import Reason
-from keywright.errors import Rejected, Unauthorized, Unavailable
+from keywright.errors import Rejected, Retryable, Unauthorized, Unavailable
 from keywright.keys import KeyId
 from keywright.ports.issuer import IssuedKey, Issuer, IssuerFactory, ListedKey, Workspace
+from keywright.ports.lease import Unshared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from keywright.adapters.mistral_wire import NextPage
     from keywright.api.keyissuer import KeyIssuerSpec
     from keywright.api.keyissuer import MistralIssuer as MistralSpec
     from keywright.keys import SecretValue
-    from keywright.ports.issuer import KeyRequest
+    from keywright.ports.issuer import KeyRequest, Pace
+    from keywright.ports.lease import Lease
 
 __all__ = ["MistralIssuer", "mistral_factory"]
 
@@ -56,6 +60,8 @@ _PAGES: Final = 1000
 
 _USER_PAGES: Final = 50
 """Pages of the users that one e-mail address finds: the filter leaves a handful, were it by substring."""
+
+_ALONE: Final = Unshared()
 
 _Shape = TypeVar("_Shape", bound=Wire)
 
@@ -109,10 +115,11 @@ class MistralIssuer(Issuer):
             created_at=created.created_at,
         )
 
-    async def revoke(self, key_id: KeyId) -> None:
+    async def revoke(self, key_id: KeyId, workspace_id: str | None = None) -> None:
         """As the port says; DELETE /api-keys/{key_id}.
 
-        A 404 is believed only from an Admin API that answers: a wrong adminPath, too, answers 404 to everything.
+        A 404 is believed only from an Admin API that answers, and knows the workspace: a wrong adminPath answers 404 to everything,
+        and another organization to all our keys.
         """
         if not _KEY_ID.fullmatch(key_id):
             raise Rejected(
@@ -122,6 +129,7 @@ class MistralIssuer(Issuer):
         outcome = await self._ask("revoke", "DELETE", f"/api-keys/{key_id}")
         if isinstance(outcome, Answer) and outcome.status == 404:  # noqa: PLR2004 - HTTP: not found
             await self._read("list", "/api-keys", KeyPage, limit="1", offset="0")
+            await self._recognize(workspace_id)
             return
         if isinstance(outcome, Answer) and outcome.status == 409:  # noqa: PLR2004 - HTTP: conflict
             raise Unavailable(
@@ -131,16 +139,18 @@ class MistralIssuer(Issuer):
         if error is not None:
             raise error
 
-    async def list_keys(self, name: str | None = None) -> Sequence[ListedKey]:
+    async def list_keys(self, name: str | None = None, *, pace: Pace | None = None) -> Sequence[ListedKey]:
         """As the port says; GET /api-keys, read by mistral_wire.every_key."""
         search = {} if name is None else {"name": name}
         reading = every_key()
         shifting = False
         try:
-            offset = next(reading)
+            wanted = next(reading)
             while True:
-                page = await self._read("list", "/api-keys", KeyPage, limit=str(PAGE), offset=str(offset), **search)
-                offset = reading.send(page.listed())
+                if pace is not None and not wanted.at_once:
+                    await pace(wanted.read, None)
+                page = await self._page(wanted, search, pace)
+                wanted = reading.send(page.listed())
         except StopIteration as done:
             keys: list[ListedKey] = done.value
         except PagesShiftError:
@@ -149,13 +159,21 @@ class MistralIssuer(Issuer):
             raise Unavailable(f"{self._name}: its keys change faster than they can be listed; it is tried again")
         return keys
 
+    async def _page(self, wanted: NextPage, search: Mapping[str, str], pace: Pace | None) -> KeyPage:
+        while True:
+            try:
+                return await self._read(
+                    "list", "/api-keys", KeyPage, limit=str(PAGE), offset=str(wanted.offset), **search
+                )
+            except Retryable as error:
+                if pace is None:
+                    raise
+                failed = error
+            await pace(wanted.read, failed)
+
     async def workspaces(self) -> Sequence[Workspace]:
         """As the port says; GET /workspaces, read again where its total does not add up."""
-        for _ in range(_TRIES):
-            found = await self._workspaces_once()
-            if found is not None:
-                return found
-        raise Unavailable(f"{self._name}: its workspaces change faster than they can be listed; it is tried again")
+        return await self._workspaces(archived=False)
 
     async def user_id(self, user: str) -> str:
         """As the port says; GET /users/{user_id} for a uuid, GET /users?email= for an address."""
@@ -202,7 +220,27 @@ class MistralIssuer(Issuer):
         """As the port says."""
         await self._client.close()
 
-    async def _workspaces_once(self) -> list[Workspace] | None:
+    async def _recognize(self, workspace_id: str | None) -> None:
+        """Whether this is the organization that has this workspace; None: nobody knows."""
+        if workspace_id is None:
+            return
+        for archived in (False, True):
+            if any(one.id.lower() == workspace_id.lower() for one in await self._workspaces(archived=archived)):
+                return
+        raise Rejected(
+            f"{self._name} knows neither the key nor its workspace {workspace_id}: the admin key is one of another organization; put one "
+            "of the key's own into the Secret that spec.mistral.adminKeySecretRef names",
+            reason=Reason.WORKSPACE_NOT_FOUND,
+        )
+
+    async def _workspaces(self, *, archived: bool) -> list[Workspace]:
+        for _ in range(_TRIES):
+            found = await self._workspaces_once(archived=archived)
+            if found is not None:
+                return found
+        raise Unavailable(f"{self._name}: its workspaces change faster than they can be listed; it is tried again")
+
+    async def _workspaces_once(self, *, archived: bool) -> list[Workspace] | None:
         """None where pages and total do not agree: something was created or archived meanwhile."""
         found: dict[str, Workspace] = {}
         total = None
@@ -211,7 +249,7 @@ class MistralIssuer(Issuer):
                 "workspaces",
                 "/workspaces",
                 WorkspacePage,
-                is_archived="false",
+                is_archived="true" if archived else "false",
                 page=str(number),
                 page_size=str(PAGE),
             )
@@ -273,12 +311,18 @@ class MistralIssuer(Issuer):
 
 
 def mistral_factory(
-    *, allow_insecure: bool, on_request: Callable[[str, str, float], None] | None = None
+    *,
+    allow_insecure: bool,
+    on_request: Callable[[str, str, float], None] | None = None,
+    lease: Lease = _ALONE,
+    longest_call: float = math.inf,
 ) -> IssuerFactory:
     """A factory of MistralIssuers.
 
     `allow_insecure`: plain http and loopback hosts are let through. `on_request` hears of each request sent: operation
     (create, revoke, list, workspaces, user, check), status or unreachable, untrusted, timeout, cut, closed, and seconds.
+    `lease` is asked before each request; an issuer whose requests may take more than `longest_call` seconds, for which the
+    lease is sure to last while it is renewed, is refused.
     """
 
     def make(name: str, spec: KeyIssuerSpec, admin_key: SecretValue, ca_bundle: SecretValue | None) -> Issuer:
@@ -293,6 +337,13 @@ def mistral_factory(
             if checked_at is None
             else _valid(name, "checkUrl", lambda: base_url(checked_at, allow_insecure=allow_insecure))
         )
+        deadline = parse_duration(spec.requests.timeout).total_seconds()
+        if deadline > longest_call:
+            raise Rejected(
+                f"{name}: spec.requests.timeout of {spec.requests.timeout} does not fit into the operator's lease; write at most "
+                f"{math.floor(longest_call)}s, or run keywright with a longer --lease-duration",
+                reason=Reason.ISSUER_INVALID,
+            )
         bundle = "caBundleSecretRef" if mistral.ca_bundle_secret_ref else "caBundleConfigMapRef"
         tls = _valid(name, bundle, lambda: trust(ca_bundle.reveal() if ca_bundle else None))
         return MistralIssuer(
@@ -303,11 +354,12 @@ def mistral_factory(
             models=URL(f"{str(check).rstrip('/')}/v1/models", encoded=True),
             client=HttpClient(
                 peer=name,
-                deadline=parse_duration(spec.requests.timeout).total_seconds(),
+                deadline=deadline,
                 per_second=spec.requests.per_second,
                 burst=spec.requests.burst,
                 tls=tls,
                 on_request=on_request,
+                lease=lease,
             ),
         )
 

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator
 
 from keywright.keys import KeyId, ListedKey, SecretValue
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
 __all__ = [
     "PAGE",
     "CreatedKey",
     "KeyPage",
     "Member",
+    "NextPage",
     "PagesShiftError",
     "UserPage",
     "Wire",
@@ -39,7 +40,8 @@ _OVERLAP: Final = 10
 already, or no platform cuts pages so short. So a platform that gives fewer than PAGE at once loses nothing either."""
 
 _PATIENCE: Final = 32
-"""Pages of one listing that may bring nothing new or have to be read again."""
+"""Pages in a row that may bring little new or have to be read again: a list that is left alone for as long as that takes comes to
+its end, one that moves on faster than it is read does not."""
 
 _LISTABLE: Final = 200_000
 """Keys of one listing; a list that goes on beyond is no list."""
@@ -69,10 +71,20 @@ def _aware(value: datetime) -> datetime:
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+def _or_none(value: Any, read: Callable[[Any], Any]) -> Any:
+    try:
+        return read(value)
+    except ValidationError:
+        return None
+
+
 _Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{8,64}$")]
 """Looser than a uuid, yet always one plain segment of a path."""
 
 _Masked = Annotated[str, AfterValidator(_mask)]
+
+_Lenient = WrapValidator(_or_none)
+"""For what is only shown: a list is not refused for it."""
 
 
 class Wire(BaseModel):
@@ -103,6 +115,9 @@ class _Key(Wire):
     expiration_date: date | None
     last_used: date | None = None
     workspace_id: str | None = None
+    workspace_name: Annotated[str | None, _Lenient] = None
+    # What passes through Python on its way is no JSON any more, in which a strict model takes a text for a time.
+    created_at: Annotated[Annotated[datetime, Field(strict=False)] | None, _Lenient] = None
 
 
 class KeyPage(Wire):
@@ -120,6 +135,8 @@ class KeyPage(Wire):
                 expires_on=key.expiration_date,
                 last_used=key.last_used,
                 workspace_id=key.workspace_id,
+                workspace_name=key.workspace_name,
+                created_at=_aware(key.created_at) if key.created_at else None,
             )
             for key in self.keys
         ]
@@ -196,29 +213,46 @@ class PagesShiftError(Exception):
     """The list changes faster than it can be read."""
 
 
-def every_key() -> Generator[int, Sequence[ListedKey], list[ListedKey]]:
-    """Which offset to read next: yields offsets, is sent their pages, returns each key once.
+class NextPage(NamedTuple):
+    """Where to read on. `read`: keys found so far; `at_once`: waiting would only let the list move on, or the end is near."""
+
+    offset: int
+    read: int
+    at_once: bool
+
+
+def every_key() -> Generator[NextPage, Sequence[ListedKey], list[ListedKey]]:
+    """What to read next: yields offsets, is sent their pages, returns each key once.
 
     Holds for any order that the platform keeps between two pages. What has been read always covers the list from its
     start to the furthest key read. A page that begins with a key already read continues it without a gap, whatever was
-    created or deleted meanwhile. One that does not (deletions moved the list under the offset) is thrown away, and an
-    earlier one read. Raises PagesShiftError where that does not come to an end.
+    created or deleted meanwhile. One that does not is thrown away, and an earlier one read, at once, so that the list moves
+    on by little meanwhile: deletions moved it under the offset, or so much was created before it that the offset itself is
+    among new keys. Where that leads back to the start, the rest is read without pauses. So it comes to its end while others
+    create and delete all the time. Raises PagesShiftError where they do so faster than pages can be read.
     """
     found: dict[KeyId, ListedKey] = {}
-    offset, back, patience = 0, _OVERLAP, _PATIENCE
+    wanted = NextPage(0, 0, at_once=True)
+    overlap, back, patience, longest, hurried = _OVERLAP, _OVERLAP, _PATIENCE, 0, False
     while True:
-        page = yield offset
-        if offset == 0 or (page and page[0].key_id in found):
+        page = yield wanted
+        follows = bool(page) and page[0].key_id in found
+        if wanted.offset == 0 or follows:
             known = len(found)
             found.update((key.key_id, key) for key in page)
             if len(page) <= _OVERLAP:
                 return list(found.values())
-            offset += len(page) - _OVERLAP
-            back = _OVERLAP
-            patience -= len(found) == known
+            fresh, longest = len(found) - known, max(longest, len(page))
+            hurried = hurried or (known > 0 and not follows)
+            much = 2 * fresh >= len(page) and (follows or not known)
+            at_once = hurried or not much or len(page) < longest
+            # The next pause lets the list move on by as much as the last one did, or so.
+            shift = overlap - (len(page) - fresh) if follows else 0
+            overlap = _OVERLAP if at_once else min(max(_OVERLAP, 2 * shift), longest * 9 // 10)
+            wanted = NextPage(wanted.offset + len(page) - overlap, len(found), at_once)
+            back, patience = overlap, _PATIENCE if much else patience - 1
         else:
-            offset = max(0, offset - back)
-            back *= 2
-            patience -= 1
+            wanted = NextPage(max(0, wanted.offset - back), len(found), at_once=True)
+            overlap, back, patience = overlap + back, 2 * back, patience - 1
         if patience < 0 or len(found) > _LISTABLE:
             raise PagesShiftError

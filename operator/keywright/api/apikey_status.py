@@ -5,7 +5,7 @@ Holds shapes only. What stands in them is computed by planning/outcome.py and no
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -82,6 +82,20 @@ class ClosedAttempt(Kind):
         "failed: refused, or not delivered and revoked."
     )
     issuer: KeyIssuerIdentity = Field(description="The issuer asked.")
+    started_at: Timestamp | None = Field(default=None, description="When it was written down.")
+    target: str | None = Field(
+        default=None,
+        description="The Secret it was to deliver into, until it is known that nothing of it stands there.",
+    )
+    in_use: Annotated[list[str], Field(max_length=8)] = Field(
+        default_factory=list,
+        description="Ids of its keys that somebody uses: they are left alive and reported as strays.",
+    )
+
+    @property
+    def begun(self) -> datetime:
+        """No key of it is older than this, as far as is known."""
+        return self.started_at or self.closed_at
 
 
 class Issuance(Kind):

@@ -80,9 +80,11 @@ class Reason(StrEnum):
     ABANDONED = "Abandoned"
     EXPIRY_CLAMPED = "ExpiryClamped"
     OVERLAP_FULL = "OverlapFull"
+    STRAY_KEY = "StrayKey"
 
     # KeyIssuer, ClusterKeyIssuer.
     ADMIN_KEY_WORKS = "AdminKeyWorks"
+    KEYS_VANISHED = "KeysVanished"
 
     @classmethod
     def of(cls, word: str, default: Reason) -> Reason:
@@ -147,6 +149,8 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.ABANDONED: "Released by keywright.dev/abandon; the event names the keys left at the issuer.",
     Reason.EXPIRY_CLAMPED: "The platform's policy gave another last day than asked.",
     Reason.OVERLAP_FULL: "More than five older keys were alive; the oldest was revoked early.",
+    Reason.STRAY_KEY: "A live key has this cluster's tag and nothing names it, or somebody uses it; it is left: see keywright sweep.",
     Reason.ADMIN_KEY_WORKS: "The issuer accepts the admin key.",
+    Reason.KEYS_VANISHED: "The issuer lists none of the keys that it should: nothing is re-issued before a person has looked.",
 }
 """One sentence each; docs/reasons.md is made from these."""

@@ -11,6 +11,7 @@ from keywright import __version__
 from keywright.cli import demo, devcluster
 from keywright.cli.run import run
 from keywright.cli.sandbox import sandbox
+from keywright.cli.sweep import sweep
 from keywright.errors import KeywrightError, Terminal
 
 __all__ = ["app", "main"]
@@ -26,6 +27,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(demo.demo)
 app.command()(sandbox)
+app.command()(sweep)
 app.add_typer(devcluster.app, name="devcluster")
 
 

@@ -12,6 +12,11 @@ import typer
 
 __all__ = ["run"]
 
+_SHORTEST_LEASE = 3.0
+"""Seconds: a slow answer to one renewal must not cost the lease."""
+_LONGEST_LEASE = 3600.0
+"""Seconds: nobody works for so long after a leader has died."""
+
 
 class LogFormat(StrEnum):
     """How log lines look."""
@@ -51,6 +56,21 @@ def run(  # noqa: PLR0917 - options of a command are no positional arguments
     min_interval: Annotated[
         str, typer.Option(help="At most one new key per ApiKey in this time, triggers apart.")
     ] = "5m",
+    leader_elect: Annotated[
+        bool | None,
+        typer.Option(
+            "--leader-elect/--no-leader-elect",
+            help="Work only while holding a Lease that replicas share. Default: yes inside a cluster, no with a kubeconfig.",
+            show_default=False,
+        ),
+    ] = None,
+    lease_duration: Annotated[
+        str,
+        typer.Option(
+            help="How long the Lease lasts without renewal: so long does a dead leader hold up the others. "
+            "Issuers' requests.timeout must fit into two thirds of it."
+        ),
+    ] = "15s",
     allow_insecure_issuers: Annotated[
         bool,
         typer.Option(
@@ -69,15 +89,14 @@ def run(  # noqa: PLR0917 - options of a command are no positional arguments
 
       keywright run --namespace search --cluster-id staging --log-format text
     """
-    from keywright.api.durations import parse_duration  # noqa: PLC0415 - --help does not wait for the operator's imports
-    from keywright.bootstrap import Options  # noqa: PLC0415
+    from keywright.bootstrap import Options  # noqa: PLC0415 - --help does not wait for the operator's imports
     from keywright.wiring.running import Addresses  # noqa: PLC0415
     from keywright.wiring.running import run as run_operator  # noqa: PLC0415
 
-    try:
-        interval = parse_duration(min_interval).total_seconds()
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--min-interval") from None
+    interval = _seconds(min_interval, "--min-interval")
+    lease = _seconds(lease_duration, "--lease-duration")
+    if not _SHORTEST_LEASE <= lease <= _LONGEST_LEASE:
+        raise typer.BadParameter("write 3s to 1h, such as 15s", param_hint="--lease-duration")
     _set_up_logging(log_format, log_level)
     options = Options(
         kubeconfig=kubeconfig,
@@ -86,8 +105,19 @@ def run(  # noqa: PLR0917 - options of a command are no positional arguments
         cluster_id=cluster_id,
         min_interval=interval,
         allow_insecure_issuers=allow_insecure_issuers,
+        leader_elect=leader_elect,
+        lease_duration=lease,
     )
     asyncio.run(run_operator(options, Addresses(metrics_address, health_address)))
+
+
+def _seconds(duration: str, option: str) -> float:
+    from keywright.api.durations import parse_duration  # noqa: PLC0415 - as above
+
+    try:
+        return parse_duration(duration).total_seconds()
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def _set_up_logging(log_format: LogFormat, level: LogLevel) -> None:

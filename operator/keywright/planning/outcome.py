@@ -38,11 +38,13 @@ __all__ = [
     "closed",
     "dropped",
     "intended",
+    "left_in_use",
     "paused",
     "reported",
     "settled",
     "stalled",
     "steady",
+    "tidied",
 ]
 
 MOST_PREVIOUS: Final = 5
@@ -52,6 +54,7 @@ CLOSED_KEPT: Final = timedelta(hours=24)
 CLOSED_LONGEST: Final = timedelta(days=7)
 """No longer than that: the issuer is gone for good, or silent for a week. What lives on there is reported as a stray."""
 _MOST_CLOSED: Final = 64
+_MOST_IN_USE: Final = 8
 _RECENT_KEPT: Final = 8
 
 
@@ -153,7 +156,11 @@ def closed(
     if failure and failure.after and counts:
         pause = max(pause, schedule.backoff(failures))
     reason = failure.reason if failure else Reason.ATTEMPT_LOST
-    message = failure.message if failure else "An attempt was interrupted and its key, if one was made, is revoked."
+    message = (
+        failure.message
+        if failure
+        else "An attempt was interrupted and its key, if one was made, is revoked unless somebody uses it."
+    )
     # Times are written in whole seconds: a shorter pause would be over as soon as it is read back.
     retry_at = s.now + max(pause, timedelta(seconds=1))
     watched = [*s.status.closed_attempts, _closed_entry(s, attempt, outcome)] if outcome else s.status.closed_attempts
@@ -298,6 +305,14 @@ def forgotten(s: Situation, old: frozenset[AttemptId]) -> ApiKeyStatus:
     return s.status.model_copy(update={"closed_attempts": [c for c in s.status.closed_attempts if c.id not in old]})
 
 
+def tidied(s: Situation, places: frozenset[str]) -> ApiKeyStatus:
+    """Nothing of closed attempts stands at these places any more."""
+    closed_attempts = [
+        c.model_copy(update={"target": None}) if c.target in places else c for c in s.status.closed_attempts
+    ]
+    return s.status.model_copy(update={"closed_attempts": closed_attempts})
+
+
 def reported(s: Situation, sayings: list[Saying], step: NextStep) -> ApiKeyStatus:
     """The status with these conditions and nothing else changed, but that a pause ends with the spec it was for.
 
@@ -339,7 +354,14 @@ def _target(s: Situation) -> TargetStatus | None:
 
 
 def _closed_entry(s: Situation, attempt: Attempt, outcome: Literal["lost", "unseen", "failed"]) -> ClosedAttempt:
-    return ClosedAttempt(id=attempt.id, closed_at=s.now, outcome=outcome, issuer=attempt.issuer)
+    return ClosedAttempt(
+        id=attempt.id,
+        closed_at=s.now,
+        outcome=outcome,
+        issuer=attempt.issuer,
+        started_at=attempt.started_at,
+        target=attempt.target or None,
+    )
 
 
 def _conditions(s: Situation, sayings: list[Saying]) -> list[Condition]:
@@ -355,6 +377,15 @@ def _conditions(s: Situation, sayings: list[Saying]) -> list[Condition]:
         ).since(s.status.condition(saying.type))
         for saying in sayings
     ]
+
+
+def left_in_use(s: Situation, attempt: AttemptId, keys: tuple[KeyId, ...]) -> ApiKeyStatus:
+    """Keys of a closed attempt that somebody uses are remembered as told of."""
+    closed_attempts = [
+        c.model_copy(update={"in_use": list(keys[:_MOST_IN_USE])}) if c.id == attempt else c
+        for c in s.status.closed_attempts
+    ]
+    return s.status.model_copy(update={"closed_attempts": closed_attempts})
 
 
 def _not_before(at: datetime) -> datetime:

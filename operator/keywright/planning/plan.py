@@ -52,6 +52,7 @@ def plan(spec: ApiKeySpec, status: ApiKeyStatus, observed: Observed, now: dateti
         or _after_the_end(s)
         or _issue(s)
         or _lay_out(s)
+        or _tidy(s)
         or _forget(s)
         or _rest(s)
     )
@@ -265,6 +266,21 @@ def _lay_out(s: Situation) -> Decision | None:
     )
 
 
+def _tidy(s: Situation) -> Decision | None:
+    """A place that the spec has left while an attempt was to deliver there: what it left behind, a fence or a dead key, goes.
+
+    Not before no interrupted request can deliver any more.
+    """
+    in_use = {s.home, s.place, *(p.target for p in s.status.previous)}
+    window = timedelta(seconds=s.observed.late_window)
+    left = {c.target for c in s.status.closed_attempts if c.target and s.now >= c.closed_at + window} - in_use
+    for place in sorted(left - s.observed.cleaned - s.observed.unclean.keys()):
+        return Decision(CleanTarget(place, None), Reason.TARGET_CLEANED, f"Secret {place} never got a key of use.")
+    if done := frozenset(left & s.observed.cleaned):
+        return Decision(WriteStatus(outcome.tidied(s, done), "drop"), Reason.TARGET_CLEANED, "A left place is clean.")
+    return None
+
+
 def _forget(s: Situation) -> Decision | None:
     """Closed attempts are watched for a day, and until it is known that nothing is left of them: an issuer may be away for longer."""
     left = {s.attempt_of(key) for key in s.listed if key.key_id not in s.observed.revoked}
@@ -316,6 +332,8 @@ def _next_due(s: Situation) -> datetime | None:
     step = outcome.next_step(s)
     times = [step.at] if step.at else []
     times += [c.closed_at + outcome.CLOSED_KEPT + timedelta(seconds=1) for c in s.status.closed_attempts]
+    window = timedelta(seconds=s.observed.late_window)
+    times += [c.closed_at + window for c in s.status.closed_attempts if c.target and c.target not in (s.home, s.place)]
     again = s.undone_until(s.place) if s.place and not s.laid_out_at(s.place) else None
     times += [again] if again else []
     times += [s.status.expires_at] if s.status.expires_at and s.status.expires_at > s.now else []

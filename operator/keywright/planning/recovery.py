@@ -1,7 +1,7 @@
 """An open attempt: carried on by the pass that wrote it down, or found after a crash, a time-out, or by a new leader.
 
 Closing one has an order that matters: fence the target, record, then revoke. Late keys of closed attempts are revoked
-whenever a listing shows them. Pure; the table is the protocol's.
+whenever a listing shows them, but for those that somebody uses. Pure; the table is the protocol's.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Final
 
 from keywright.api.apikey import called
 from keywright.api.reasons import Reason
+from keywright.keys import AttemptId
 from keywright.planning import outcome, schedule
 from keywright.planning.observed import Absent, Fact, Foreign, IssuerFacts, Present, Refusal
 from keywright.planning.steps import Decision, FenceTarget, IssueAndDeliver, Look, Note, RevokeKey, Wait, WriteStatus
+from keywright.planning.strays import in_use
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from keywright.api.apikey import KeyIssuerIdentity
-    from keywright.api.apikey_status import Attempt
+    from keywright.api.apikey_status import Attempt, ClosedAttempt
     from keywright.keys import KeyId, KeyRecord
     from keywright.planning.observed import Failure
     from keywright.planning.situation import Situation
@@ -62,14 +64,17 @@ def open_attempt(s: Situation) -> Decision | None:
 def late_keys(s: Situation) -> Decision | None:
     """Listed keys of closed attempts are revoked, unless the target holds one: then it was delivered after all.
 
-    On deletion nothing of the target is kept, but with Retain.
+    On deletion nothing of the target is kept, but with Retain. One that somebody uses is nobody's to revoke: a clone of this cluster,
+    restored from the same backup, may hold it. It is told of once, and stays.
     """
-    watched = {c.id: c.issuer for c in s.status.closed_attempts}
+    watched = {c.id: c for c in s.status.closed_attempts}
     failure = s.observed.failure
+    late = [(key, closed) for key in s.listed if (closed := watched.get(s.attempt_of(key) or "")) is not None]
+    used = {key.key_id: closed for key, closed in late if in_use(key, closed.begun)}
+    if failure and failure.key_id:
+        used.pop(failure.key_id, None)  # this very pass made it, and knows that nobody got it
     found: list[tuple[KeyId, KeyIssuerIdentity]] = [
-        (key.key_id, watched[attempt])
-        for key in s.listed
-        if (attempt := s.attempt_of(key)) in watched and attempt is not None
+        (key.key_id, closed.issuer) for key, closed in late if not (key.key_id in used and closed.in_use)
     ]
     if failure and failure.key_id and s.status.closed_attempts and s.status.attempt is None:
         found.append((failure.key_id, s.status.closed_attempts[-1].issuer))
@@ -88,6 +93,8 @@ def late_keys(s: Situation) -> Decision | None:
     if record and record.attempt in watched and record.key_id in {k.key_id for k in s.listed}:
         return settle(s, record, adopted=True)
     for key_id, issuer in due:
+        if key_id not in held and key_id in used:
+            return _leave(s, used[key_id], tuple(k for k, closed in used.items() if closed is used[key_id]))
         if key_id not in held:
             text = f"Key {key_id} of an interrupted attempt turned up and was revoked; nobody held it."
             return Decision(
@@ -97,6 +104,16 @@ def late_keys(s: Situation) -> Decision | None:
                 (Note("Warning", Reason.LATE_KEY_REVOKED, text),),
             )
     return None
+
+
+def _leave(s: Situation, closed: ClosedAttempt, keys: tuple[KeyId, ...]) -> Decision:
+    """Told once, which the status remembers."""
+    text = (
+        f"Key {', '.join(keys)} of an interrupted attempt is in use and stays alive at {called(closed.issuer.kind, closed.issuer.name)}: "
+        "another cluster restored from the same backup may hold it. Where nobody should, revoke it with keywright sweep --revoke."
+    )
+    status = outcome.left_in_use(s, AttemptId(closed.id), keys)
+    return Decision(WriteStatus(status, "report"), Reason.STRAY_KEY, text, (Note("Warning", Reason.STRAY_KEY, text),))
 
 
 def settle(s: Situation, record: KeyRecord, *, adopted: bool) -> Decision:
@@ -219,7 +236,9 @@ def _close(s: Situation, attempt: Attempt, result: str | None, failure: Failure 
             status = outcome.closed(s, attempt, None, failure)
     reason = failure.reason if failure else Reason.ATTEMPT_LOST
     message = (
-        failure.message if failure else f"Attempt {attempt.id} was interrupted; a key it may have made is revoked."
+        failure.message
+        if failure
+        else f"Attempt {attempt.id} was interrupted; a key it may have made is revoked unless somebody uses it."
     )
     return Decision(WriteStatus(status, "close"), reason, message, (Note("Warning", reason, message),))
 

@@ -221,6 +221,7 @@ def _clean(s: Situation) -> Decision | None:
     """Every place that may hold something of this ApiKey goes under Revoke; under Retain the current key's stays, unbound."""
     kept = s.home if s.status.key_id and not s.bound and not s.observed.namespace_ending else None
     names = [p.target for p in s.status.previous] + [s.status.target.name if s.status.target else None]
+    names += [c.target for c in s.status.closed_attempts if c.target]
     if names != [None] or s.status.closed_attempts or isinstance(s.target, Present):
         names.append(s.place)
     for name in dict.fromkeys(names):
@@ -244,10 +245,22 @@ def _clean(s: Situation) -> Decision | None:
 
 
 def _farewell(s: Situation) -> Decision:
+    """What stays alive is named a last time."""
+    left = [
+        Note(
+            "Warning",
+            Reason.STRAY_KEY,
+            f"Key {', '.join(closed.in_use)} of an interrupted attempt stays alive at "
+            f"{called(closed.issuer.kind, closed.issuer.name)}, since somebody uses it; keywright sweep shows it.",
+        )
+        for closed in s.status.closed_attempts
+        if closed.in_use
+    ]
     if not s.status.key_id or not _retained(s):
-        return Decision(ReleaseFinalizer(), Reason.DELETING, "All keys are revoked.")
+        text = left[0].message if left else "All keys are revoked."
+        return Decision(ReleaseFinalizer(), Reason.DELETING, text, tuple(left))
     text = f"Key {s.status.key_id} stays alive in Secret {s.home}, as deletionPolicy: Retain says."
-    return Decision(ReleaseFinalizer(), Reason.RETAINED, text, (Note("Normal", Reason.RETAINED, text),))
+    return Decision(ReleaseFinalizer(), Reason.RETAINED, text, (*left, Note("Normal", Reason.RETAINED, text)))
 
 
 def _lost(s: Situation) -> str:

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from keywright.api.keyissuer import KeyIssuerSpec
+    from keywright.errors import Retryable
     from keywright.keys import KeyId, SecretValue
 
-__all__ = ["IssuedKey", "Issuer", "IssuerFactory", "KeyRequest", "ListedKey", "Workspace"]
+__all__ = ["IssuedKey", "Issuer", "IssuerFactory", "KeyRequest", "ListedKey", "Pace", "Workspace"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,17 @@ class IssuedKey:
     created_at: datetime | None
 
 
+class Pace(Protocol):
+    """How a long list is read: the caller's own word between its pages."""
+
+    async def __call__(self, read: int, failed: Retryable | None) -> None:
+        """Awaited before each further page that can wait, with the number of keys read so far, and after one that failed.
+
+        A page that failed is asked for again once this returns; what this raises ends the listing.
+        """
+        ...
+
+
 class Issuer(Protocol):
     """One issuer, with one pooled client, one admin key and one request budget."""
 
@@ -55,15 +67,19 @@ class Issuer(Protocol):
         """
         ...
 
-    async def revoke(self, key_id: KeyId) -> None:
-        """Delete a key; one that is not there counts as deleted. May be repeated."""
+    async def revoke(self, key_id: KeyId, workspace_id: str | None = None) -> None:
+        """Delete a key; one that is not there counts as deleted. May be repeated.
+
+        `workspace_id`: of the key, where it is known: a platform that has neither, archived or not, is another organization's, and
+        Rejected(WorkspaceNotFound) is raised.
+        """
         ...
 
-    async def list_keys(self, name: str | None = None) -> Sequence[ListedKey]:
-        """All live keys whose name loosely matches, all pages, each key once.
+    async def list_keys(self, name: str | None = None, *, pace: Pace | None = None) -> Sequence[ListedKey]:
+        """All live keys whose name loosely matches, all pages, each key once; without a `pace` as fast as the budget allows.
 
-        Complete or an error: pages that shift while they are read are read with an overlap. A key may be missing only if it was
-        deleted, or created, after the call began.
+        Complete or an error, however long it takes: pages that shift while they are read are read with an overlap. A key may be
+        missing only if it was deleted, or created, after the call began.
         """
         ...
 
@@ -80,7 +96,7 @@ class Issuer(Protocol):
         ...
 
     def quiet(self) -> None:
-        """Asks nothing. Raises RateLimited while the platform wants to be left alone."""
+        """Asks nothing. Raises RateLimited while the platform wants to be left alone, NotLeading while nothing may be changed."""
         ...
 
     async def close(self) -> None:

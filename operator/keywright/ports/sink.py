@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Protocol
 from keywright.planning.layout import Owner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Mapping
 
-    from keywright.keys import KeyId, KeyRecord, SecretValue
+    from keywright.keys import KeyId, KeyRecord, ResourceKey, SecretValue
     from keywright.planning.observed import Present, TargetLayout, TargetState
 
 __all__ = ["Delivery", "Owner", "Sink"]
@@ -38,8 +38,8 @@ class Sink(Protocol):
         """What a watch last said stands there, without asking; None says nothing: only `read` knows of absence."""
         ...
 
-    def recorded(self) -> Iterable[KeyId]:
-        """The ids of all keys that a delivered record names, as last seen."""
+    def recorded(self) -> Mapping[KeyId, ResourceKey]:
+        """The ids of all keys that a delivered record names, as last seen, each with a place where it stands."""
         ...
 
     async def read(self, namespace: str, name: str) -> TargetState:
@@ -60,6 +60,12 @@ class Sink(Protocol):
 
     async def rewrite(self, layout: TargetLayout, owner: Owner, present: Present) -> Present:
         """Lay the same key out anew: plaintext and record are read from the target itself. Conflict where they changed."""
+        ...
+
+    async def prove(
+        self, namespace: str, name: str, key_id: KeyId, check: Callable[[SecretValue], Awaitable[bool]]
+    ) -> bool | None:
+        """What `check` says of the plaintext that stands there for this key; None where there is none. Gives it to nobody else."""
         ...
 
     async def clean(self, namespace: str, name: str, version: str) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from keywright.api.keyissuer import KeyIssuerSpec
     from keywright.keys import ListedKey, ResourceKey, Workspace
     from keywright.ports.cluster import Cluster, Object
-    from keywright.ports.issuer import Issuer, IssuerFactory
+    from keywright.ports.issuer import Issuer, IssuerFactory, Pace
     from keywright.reconcile.credentials import Credentials
 
 __all__ = ["IssuerDirectory", "Ref", "ref_of", "refusal_of"]
@@ -193,7 +193,13 @@ class IssuerDirectory:
             raise Rejected(str(error), reason=Reason.ISSUER_CREDENTIALS_GONE) from None
 
     async def listing(
-        self, identity: KeyIssuerIdentity, namespace: str | None, name: str, *, ending: bool = False
+        self,
+        identity: KeyIssuerIdentity,
+        namespace: str | None,
+        name: str,
+        *,
+        ending: bool = False,
+        pace: Pace | None = None,
     ) -> tuple[ListedKey, ...] | Refusal:
         """Live keys whose name contains `name`, listed now.
 
@@ -201,7 +207,7 @@ class IssuerDirectory:
         """
         try:
             client = await self._use(identity, namespace, making=False, ending=ending)
-            return tuple(await client.list_keys(name))
+            return tuple(await client.list_keys(name, pace=pace))
         except (Terminal, Retryable, Ambiguous) as error:
             self.failed(identity, namespace, error)
             return refusal_of(error)

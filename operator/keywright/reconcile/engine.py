@@ -34,6 +34,12 @@ __all__ = ["Engine", "Settings"]
 
 _TROUBLE_TOLD: Final = 5.0
 """Seconds after which an issuer that an ApiKey could not use is looked at itself: once, however many could not."""
+_FIRST_APART: Final = 0.1
+"""Seconds between the first looks at two issuers after the start."""
+_FIRST_WITHIN: Final = 10.0
+"""Seconds in which every issuer has been looked at, or its look begun: that tells whether its admin key works."""
+_LISTING_ENDS: Final = 1.0
+"""Seconds that a status of an issuer has to be written at shutdown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,8 @@ class Settings:
     min_interval: float
     late_window: float
     workers: int = 50
-    issuer_workers: int = 4
+    issuer_workers: int = 32
+    """Tasks: a pass over many keys takes minutes, in which it mostly sleeps, and small issuers must not wait for that."""
 
 
 class Engine:
@@ -72,7 +79,7 @@ class Engine:
             factory,
             cluster_scope=settings.cluster_scope,
             monotonic=asyncio.get_running_loop().time,
-            troubled=lambda ref: self.issuers.add(ref, _TROUBLE_TOLD),
+            troubled=self._trouble,
         )
         self.inventory = Inventory(
             cluster=cluster,
@@ -80,7 +87,10 @@ class Engine:
             directory=self.directory,
             cluster_id=settings.cluster_id,
             clock=clock,
+            monotonic=asyncio.get_running_loop().time,
+            sleep=asyncio.sleep,
             wake=self.queue.add,
+            metrics=metrics,
         )
         observer = Observer(
             cluster=cluster,
@@ -112,9 +122,10 @@ class Engine:
 
     def start(self, issuers: Iterable[Object]) -> None:
         """Look at everything that was listed, and begin to work."""
-        for issuer in issuers:
-            self.issuers.add(_ref(issuer["kind"], issuer))
-            self.holds.add(_ref(issuer["kind"], issuer))
+        refs = [_ref(issuer["kind"], issuer) for issuer in issuers]
+        for i, ref in enumerate(refs):
+            self.issuers.add(ref, round(i * min(_FIRST_APART, _FIRST_WITHIN / len(refs)), 3))
+            self.holds.add(ref)
         for seen in self._cluster.api_keys():
             self.queue.add(ResourceKey(seen["metadata"]["namespace"], seen["metadata"]["name"]))
         for workers in (self._issuer_workers, self._hold_workers, self._workers):
@@ -122,8 +133,10 @@ class Engine:
 
     async def finish(self, grace: float) -> bool:
         """Finish what is in flight within `grace` seconds, take nothing new. False where something had to be cut off."""
-        all_workers = (self._workers, self._issuer_workers, self._hold_workers)
-        return all(await asyncio.gather(*(workers.stop(grace) for workers in all_workers)))
+        # A listing leaves nothing behind: nobody waits for one that is being read slowly.
+        working = (self._workers.stop(grace), self._hold_workers.stop(grace))
+        *clean, _ = await asyncio.gather(*working, self._issuer_workers.stop(min(grace, _LISTING_ENDS)))
+        return all(clean)
 
     async def close(self) -> None:
         """Give connections back, once nothing is in flight."""
@@ -157,6 +170,10 @@ class Engine:
         for claimant in self._cluster.claimants(namespace, secret):
             if claimant["metadata"]["name"] != but:
                 self.queue.add(ResourceKey(namespace, claimant["metadata"]["name"]))
+
+    def _trouble(self, ref: Ref) -> None:
+        self.inventory.doubt(ref)
+        self.issuers.add(ref, _TROUBLE_TOLD)
 
     async def _reconcile(self, key: ResourceKey) -> timedelta | None:
         """One pass; an issuer that the ApiKey no longer names may have waited for that, one that it has keys at may not be held."""

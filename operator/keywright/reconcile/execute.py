@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime
 
+    from keywright.api.apikey import KeyIssuerIdentity
     from keywright.planning.observed import Observed
     from keywright.planning.situation import Situation
     from keywright.planning.steps import Step
@@ -285,7 +286,7 @@ class Executor:
         try:
             known = self._observer.lists(step.issuer, observed.subject.key.namespace, step.key_id)
             client = await self._directory.client(step.issuer, observed.subject.key.namespace, ending=True, known=known)
-            await client.revoke(step.key_id)
+            await client.revoke(step.key_id, _workspace_at(step.issuer, s))
         except (Terminal, Retryable, Ambiguous) as error:
             self._directory.failed(step.issuer, observed.subject.key.namespace, error)
             return replace(observed, failed_revocations={**observed.failed_revocations, step.key_id: refusal_of(error)})
@@ -328,6 +329,12 @@ def _belongs(target: Present, s: Situation) -> bool:
     if target.owner_uid == s.observed.subject.uid:
         return True
     return s.is_mine(target) and target.record is not None and target.record.key_id == s.status.key_id
+
+
+def _workspace_at(issuer: KeyIssuerIdentity, s: Situation) -> str | None:
+    """A workspace of the organization that the keys of this issuer belong to."""
+    status = s.status
+    return status.workspace.id if status.workspace and status.issuer and status.issuer.uid == issuer.uid else None
 
 
 def _failure_of(error: Terminal | Retryable | Ambiguous) -> Failure:

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import os
-import re
 import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -15,8 +14,11 @@ import kopf
 
 from keywright import __version__
 from keywright.adapters.kube import KubeApi
-from keywright.bootstrap import Operator
+from keywright.adapters.kube_login import Login
+from keywright.bootstrap import Operator, cluster_id_of, lease_of, valid_cluster_id
 from keywright.errors import Ambiguous, Rejected, Retryable, Terminal, Unauthorized
+from keywright.ports.lease import Unshared
+from keywright.wiring.election import Election
 from keywright.wiring.endpoints import Endpoints
 from keywright.wiring.watches import registry_for, settings
 
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["Addresses", "run"]
 
 _log = logging.getLogger(__name__)
-_CLUSTER_ID: Final = re.compile(r"[a-z0-9-]{1,8}")
 _SYNC_AGAIN: Final = 5.0
+_LISTS_FRESH: Final = 2.0
+"""Seconds for which lists are fresh enough to begin on; who has stood by for longer lists again, as watches may lag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +45,16 @@ async def run(options: Options, addresses: Addresses) -> None:
     """Run until SIGTERM or SIGINT, then finish what is in flight. Raises KeywrightError where it cannot begin."""
     stop = asyncio.Event()
     _stop_on_signals(asyncio.get_running_loop(), stop)
-    api = await KubeApi.connect(options.kubeconfig, options.context)
+    login = await Login.load(options.kubeconfig, options.context)
+    lease = lease_of(login, options)
+    api = KubeApi(login, lease or Unshared())
     endpoints = Endpoints()
     operator: Operator | None = None
     try:
         cluster_id = await _cluster_id(api, options, stop)
         if cluster_id is None:
             return
-        operator = Operator(api, options, cluster_id)
+        operator = Operator(api, options, cluster_id, lease)
         synced = asyncio.Event()
         if addresses.health:
             at = await endpoints.serve_health(addresses.health, synced.is_set)
@@ -60,28 +65,30 @@ async def run(options: Options, addresses: Addresses) -> None:
         if not await _sync(operator, stop):
             return
         _spare_the_collector()
-        operator.start()
         synced.set()
         scope = f"namespaces {', '.join(options.namespaces)}" if options.namespaces else "the whole cluster"
         _log.info("keywright %s (process %d) serves %s, cluster id %s", __version__, os.getpid(), scope, cluster_id)
-        await _watch(operator, stop)
+        await _watch(operator, Election(lease) if lease else None, stop)
     finally:
         if operator is not None:
             await operator.close()
         await api.close()
+        if lease is not None:
+            await lease.close()
         await endpoints.close()
 
 
-async def _watch(operator: Operator, stop: asyncio.Event) -> None:
-    """Have kopf watch until told to stop. Raises where the watches cannot go on.
+async def _watch(operator: Operator, election: Election | None, stop: asyncio.Event) -> None:
+    """Have kopf watch, and work, until told to stop. Raises where the watches cannot go on.
 
     The work ends first and the watches last: kopf waits 5 s for every task in the loop that it does not know, and then
     cancels it, be it ours and in the midst of a request.
     """
     loop = asyncio.get_running_loop()
+    listed_at = loop.time()
     before = asyncio.all_tasks()
     unwatch = asyncio.Event()
-    tasks = await kopf.spawn_tasks(
+    watches = await kopf.spawn_tasks(
         registry=registry_for(operator, operator.api.login),
         settings=settings(),
         standalone=True,
@@ -90,24 +97,48 @@ async def _watch(operator: Operator, stop: asyncio.Event) -> None:
         stop_flag=unwatch,
     )
     _stop_on_signals(loop, stop)  # kopf has put its own handlers in their place
-    watching = asyncio.create_task(kopf.run_tasks(tasks, ignored=before), name="watches")
-    stopping = asyncio.create_task(stop.wait(), name="until-stopped")
-    await asyncio.wait((watching, stopping), return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    _log.info("stopping: finishing what is in flight")
-    if await operator.finish():
-        _log.info("stopped")
-    else:
-        _log.warning("stopped; a request did not end in time, its intent is written down and will be looked at")
+    working = asyncio.create_task(_work(operator, election, stop, listed_at), name="work")
+    await asyncio.wait((*watches, working), return_when=asyncio.FIRST_COMPLETED)
+    stop.set()
+    await asyncio.wait((working,))
     unwatch.set()
     loop.set_exception_handler(_quiet_about_watches)
     try:
-        await watching
+        await kopf.run_tasks(watches, ignored=before)
     except kopf.LoginError as error:
         raise Unauthorized(
             f"the apiserver at {operator.api.login.server} accepts the credentials no more; see the kubeconfig or the ServiceAccount",
             reason="Unauthorized",
         ) from error
+    working.result()
+
+
+async def _work(operator: Operator, election: Election | None, stop: asyncio.Event, listed_at: float) -> None:
+    """Work until told to stop; with an election, only from the moment this process leads, with fresh lists."""
+    try:
+        if election is not None:
+            election.stand()
+            await _either(election.won, stop)
+        stale = asyncio.get_running_loop().time() - listed_at > _LISTS_FRESH
+        if not stop.is_set() and (not stale or await _sync(operator, stop)):
+            operator.start()
+            await stop.wait()
+        _log.info("stopping: finishing what is in flight")
+        if await operator.finish():
+            _log.info("stopped")
+        else:
+            _log.warning("stopped; a request did not end in time, its intent is written down and will be looked at")
+    finally:
+        if election is not None:
+            await election.leave()
+
+
+async def _either(one: asyncio.Event, other: asyncio.Event) -> None:
+    """Wait for the first of two."""
+    waiting = [asyncio.create_task(event.wait()) for event in (one, other)]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
 
 
 def _spare_the_collector() -> None:
@@ -132,13 +163,9 @@ def _quiet_about_watches(loop: asyncio.AbstractEventLoop, context: dict[str, Any
 
 
 async def _cluster_id(api: KubeApi, options: Options, stop: asyncio.Event) -> str | None:
-    """What tells this cluster's keys from others' at the issuer: the first 8 of kube-system's UID, or what the user says."""
+    """What the user says, or the cluster's own; None where it was told to stop meanwhile."""
     if options.cluster_id is not None:
-        if not _CLUSTER_ID.fullmatch(options.cluster_id):
-            raise Rejected(
-                f"--cluster-id {options.cluster_id!r} must be 1 to 8 characters of a-z, 0-9 and -", reason="Usage"
-            )
-        return options.cluster_id
+        return valid_cluster_id(options.cluster_id)
     if options.namespaces:
         raise Rejected(
             "--namespace needs --cluster-id: up to 8 characters of a-z, 0-9 and - that tell this cluster's keys from others'",
@@ -146,11 +173,9 @@ async def _cluster_id(api: KubeApi, options: Options, stop: asyncio.Event) -> st
         )
     while not stop.is_set():
         try:
-            namespace = await api.request("GET", "/api/v1/namespaces/kube-system")
+            return await cluster_id_of(api)
         except (Retryable, Ambiguous, Terminal) as error:
             await _pause(stop, error)
-        else:
-            return str(namespace["metadata"]["uid"])[:8]
     return None
 
 

@@ -1,0 +1,67 @@
+"""The control plane over connections that are kept: scenarios ask it hundreds of times a second, and a TLS handshake is most of a call."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+import urllib.parse
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.conftest import Plane
+from tests.running import PATIENCE
+
+__all__ = ["KeptPlane"]
+
+_AGAIN = 0.1
+"""Seconds; the apiserver asks for one while it sets a kind up anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPlane(Plane):
+    """A Plane for many threads; `close` it in the end."""
+
+    idle: list[http.client.HTTPSConnection] = field(default_factory=list)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        content_type: str = "application/json",
+        token: str | None = None,
+    ) -> dict[str, Any]:
+        """As a Plane's; an apiserver that cannot be reached raises OSError, one that asks to come back (429) is asked again."""
+        deadline = time.monotonic() + PATIENCE
+        headers = {"Authorization": f"Bearer {token or self.admin_token}", "Content-Type": content_type}
+        data = None if body is None else json.dumps(body).encode()
+        while True:
+            kept = bool(self.idle)
+            connection = self.idle.pop() if kept else self._connect()
+            try:
+                connection.request(method, path, data, headers)
+                answer = connection.getresponse()
+                said = answer.read()
+            except (OSError, http.client.HTTPException) as error:
+                connection.close()
+                if kept:  # the apiserver had closed it meanwhile
+                    continue
+                raise ConnectionError(f"{method} {path}: {error}") from None
+            self.idle.append(connection)
+            if answer.status == http.HTTPStatus.TOO_MANY_REQUESTS and time.monotonic() < deadline:
+                time.sleep(_AGAIN)
+                continue
+            if answer.status >= http.HTTPStatus.BAD_REQUEST:
+                raise RuntimeError(f"{method} {path}: {answer.status} {said.decode()[:500]}")
+            return json.loads(said)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        while self.idle:
+            self.idle.pop().close()
+
+    def _connect(self) -> http.client.HTTPSConnection:
+        server = urllib.parse.urlsplit(self.server)
+        return http.client.HTTPSConnection(server.hostname, server.port, context=self.tls, timeout=30)

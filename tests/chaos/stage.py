@@ -1,0 +1,336 @@
+"""A scenario's own world: a namespace, a proxy before the sandbox, operators that come and go, and the questions asked at the end."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from tests.chaos.failpoints import MET, ORDERS, PLACES
+from tests.chaos.nursery import ChaosOperator, Nursery
+from tests.chaos.proxy import KEYS, FaultProxy, Loop
+from tests.e2e.team import GROUP, Team
+from tests.running import wait_for
+
+from keywright.keys import Tag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.conftest import Plane
+    from tests.running import Sandbox
+
+__all__ = ["Consumer", "Stage", "World"]
+
+MANAGED = "keywright.dev/managed=true"
+PAUSE = 0.05
+"""Seconds between two calls of a consumer."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What the scenarios of one worker share. `kubeconfig`: what operators log in with; `folder`: for logs."""
+
+    plane: Plane
+    sandbox: Sandbox
+    nursery: Nursery
+    loop: Loop
+    kubeconfig: Path
+    folder: Path
+
+    @contextmanager
+    def stage(self, *, with_issuer: bool = True) -> Iterator[Stage]:
+        """A fresh one; its operators have ended when this ends, and have said nothing that they must not say."""
+        with self.plane.a_namespace() as namespace:
+            stage = Stage(self, namespace)
+            try:
+                if with_issuer:
+                    stage.create_admin_secret()
+                    stage.create_issuer()
+                yield stage
+            finally:
+                stage.close()
+            stage.said_nothing_secret()
+
+
+class Stage(Team):
+    """One namespace, which is a cluster of its own to its operators and to the sandbox."""
+
+    def __init__(self, world: World, namespace: str) -> None:
+        super().__init__(world.plane, world.sandbox, namespace)
+        self.world = world
+        self.cluster_id = namespace[-8:]
+        self.proxy = FaultProxy(world.loop, world.sandbox.url)
+        self.operators: list[ChaosOperator] = []
+        self.folder = world.folder / namespace
+
+    # What stands and runs.
+
+    def an_operator(self, *, started: bool = True, **options: Any) -> ChaosOperator:
+        """One more operator for this namespace; guards are short, so that what they hold back is seen."""
+        operator = ChaosOperator(
+            self.world.nursery,
+            self.folder / f"operator-{len(self.operators)}",
+            **{
+                "kubeconfig": str(self.world.kubeconfig),
+                "namespaces": [self.namespace],
+                "cluster_id": self.cluster_id,
+                "min_interval": 1.0,
+                "late_window": 3.0,
+                "allow_insecure_issuers": True,
+            }
+            | options,
+        )
+        self.operators.append(operator)
+        if started:
+            operator.start()
+        return operator
+
+    def create_issuer(self, name: str = "mistral", *, kind: str = "KeyIssuer", **changes: Any) -> None:
+        """As a Team does, behind the proxy, with an inventory and deadlines that do not keep a test waiting."""
+        spec = {"inventoryInterval": "2s", "requests": {"perSecond": 1000, "burst": 1000, "timeout": "3s"}}
+        super().create_issuer(name, kind=kind, **{"url": self.proxy.url, "spec": spec} | changes)
+
+    # What people do at the platform.
+
+    def make_workspace(self, name: str) -> str:
+        """A new workspace's uuid."""
+        status, made = self.sandbox.call("POST", "/v1/admin/workspaces", {"name": name, "admin_user_id": self._admin()})
+        assert status in (200, 201), status
+        return made["uuid"]
+
+    def make_key(self, name: str) -> str:
+        """A key made by hand; its id."""
+        _, found = self.sandbox.call("GET", "/v1/admin/workspaces?search=search-prod")
+        body = {"name": name, "workspace_uuid": found["items"][0]["uuid"], "user_id": self._admin()}
+        status, made = self.sandbox.call("POST", "/v1/admin/api-keys", body)
+        assert status in (200, 201), status
+        return made["key_id"]
+
+    def revoke_key(self, key_id: str) -> None:
+        """The console's trash icon."""
+        status, _ = self.sandbox.call("DELETE", f"/v1/admin/api-keys/{key_id}")
+        assert status == 200, status
+
+    def _admin(self) -> str:
+        _, users = self.sandbox.call("GET", "/v1/admin/users")
+        return next(member["uuid"] for member in users["members"] if member["email"] == "admin@example.com")
+
+    def close(self) -> None:
+        """End what runs."""
+        for operator in self.operators:
+            operator.kill()
+        self.proxy.close()
+
+    # Fail points.
+
+    def fail_at(self, operator: ChaosOperator, place: str, act: str = "kill", apikey: str | None = None) -> None:
+        """Kill, stop or term the operator at this place, when it comes there the next time, for this ApiKey or for any."""
+        (operator.folder / MET).unlink(missing_ok=True)
+        asked = operator.folder / "asked"
+        asked.write_text(json.dumps({"at": place, "act": act, "apikey": apikey}))
+        asked.rename(operator.folder / ORDERS)
+
+    def failed(self, operator: ChaosOperator, act: str = "kill") -> int | None:
+        """Wait until it has; returns the exit status, None where it is frozen."""
+        asked = operator.folder / ORDERS
+
+        def met() -> bool:
+            assert operator.process.poll() is None or not asked.exists(), f"it ended before: {operator.said()[-2000:]}"
+            return (operator.folder / MET).exists()
+
+        try:
+            wait_for(met, f"the operator comes to {asked.read_text() if asked.exists() else 'its place'}", pause=0.01)
+        except AssertionError:
+            asked.unlink(missing_ok=True)
+            raise
+        if act == "stop":
+            wait_for(operator.process.is_stopped, "it is frozen", pause=0.01)
+            return None
+        return operator.ended()
+
+    @staticmethod
+    def effects(operator: ChaosOperator, name: str) -> list[str]:
+        """The effects that an operator has had on an ApiKey, in order, by the place behind each; what it only says is left out."""
+        lines = (operator.folder / PLACES).read_text().splitlines()
+        places = [line.removeprefix(f"{name} ") for line in lines if line.startswith(f"{name} after")]
+        return [place for place in places if place != "after patch_status:report"]
+
+    # What is seen.
+
+    def objects(self) -> list[dict[str, Any]]:
+        """All ApiKeys."""
+        return self.plane.call("GET", f"{GROUP}/namespaces/{self.namespace}/apikeys")["items"]
+
+    def object(self, name: str = "search") -> dict[str, Any]:
+        """One ApiKey."""
+        return self.plane.call("GET", self._path(name))
+
+    def issuer_status(self, name: str = "mistral") -> dict[str, Any]:
+        """Of a KeyIssuer."""
+        path = f"{GROUP}/namespaces/{self.namespace}/keyissuers/{name}"
+        return self.plane.call("GET", path).get("status") or {}
+
+    def issuer_ready(self, name: str = "mistral") -> dict[str, Any]:
+        """A KeyIssuer's condition."""
+        return next((c for c in self.issuer_status(name).get("conditions", ()) if c["type"] == "Ready"), {})
+
+    def tagged(self) -> dict[str, str]:
+        """Id and name of all live keys with this cluster's tag, however they came about."""
+        keys = self.sandbox.live_keys(f"[kw/{self.cluster_id}/")
+        return {
+            key["key_id"]: key["name"]
+            for key in keys
+            if (tag := Tag.parse(key["name"])) and tag.cluster == self.cluster_id
+        }
+
+    def named(self) -> set[str]:
+        """All keys that a status or a delivered record names."""
+        found: set[str] = set()
+        for obj in self.objects():
+            status = obj.get("status") or {}
+            found |= {status["keyId"]} if "keyId" in status else set()
+            found |= {entry["keyId"] for entry in status.get("previous", ())}
+        return found | self.retained()
+
+    def retained(self) -> set[str]:
+        """Keys in Secrets of ours that no ApiKey claims."""
+        claimed = {obj["spec"]["target"]["secret"]["name"] for obj in self.objects()}
+        path = f"/api/v1/namespaces/{self.namespace}/secrets?labelSelector={MANAGED}"
+        return {
+            key_id
+            for secret in self.plane.call("GET", path)["items"]
+            if secret["metadata"]["name"] not in claimed
+            and (key_id := secret["metadata"]["annotations"].get("keywright.dev/key-id"))
+        }
+
+    def posts(self, name: str = "search") -> int:
+        """How many keys were asked for in the name of an ApiKey."""
+        return len(self.proxy.asked("POST", KEYS, containing=f'"{self.namespace}/{name} [kw/'))
+
+    # The questions at the end.
+
+    def holds(self, *, strays: int = 0, stalled: tuple[str, ...] = ()) -> None:
+        """I1, I2 and I4 of the real platform and the real Secrets, once all has come to rest.
+
+        `strays`: live keys that nobody names and that are only to be reported; `stalled`: ApiKeys that a person must help.
+        """
+
+        def at_rest(obj: dict[str, Any]) -> bool:
+            status, name = obj.get("status") or {}, obj["metadata"]["name"]
+            conditions = {c["type"]: c for c in status.get("conditions", ())}
+            wanted = "Stalled" if name in stalled else "Ready"
+            seen = conditions.get(wanted, {})
+            settled = seen.get("status") == "True" and status["observedGeneration"] == obj["metadata"]["generation"]
+            return settled and "attempt" not in status and "Reconciling" not in conditions
+
+        def unsettled() -> list[Any]:
+            return [(o["metadata"]["name"], o.get("status")) for o in self.objects() if not at_rest(o)]
+
+        wait_for(lambda: not unsettled() or None, f"all of {self.namespace} is at rest: {unsettled()}", pause=0.2)
+        # I1: exactly those live that are named.
+        wait_for(
+            lambda: len(self.tagged().keys() - self.named()) == strays,
+            f"{strays} keys live that nobody names; tagged {self.tagged()}, named {self.named()}",
+            pause=0.2,
+        )
+        for obj in self.objects():
+            status, name = obj["status"], obj["metadata"]["name"]
+            if name in stalled:
+                message = self.condition(name, "Stalled")["message"]
+                assert len(message.split()) > 3, "I4: a sentence that says what to change"
+            if "keyId" in status and "deletionTimestamp" not in obj["metadata"]:
+                self.works(name)
+        missing = {obj["status"]["keyId"] for obj in self.objects() if "keyId" in obj["status"]} - self.tagged().keys()
+        assert not missing or stalled, f"named and dead: {missing}"
+
+    def works(self, name: str = "search") -> None:
+        """I2: what stands in the Secret is the key that the status names, and the platform accepts it."""
+        obj = self.object(name)
+        secret = self.secret(obj["status"]["target"]["name"])
+        assert secret is not None, f"{name} has no Secret"
+        annotations = secret["metadata"]["annotations"]
+        assert annotations["keywright.dev/key-id"] == obj["status"]["keyId"], (
+            f"{name}: another key stands in the Secret"
+        )
+        text = base64.b64decode(secret["data"]["api-key"]).decode()
+        self.sandbox.shown.add(text)
+        assert self.sandbox.accepts(text), f"{name}: the key in the Secret is refused"
+
+    def nothing_left(self, name: str = "search", uid: str | None = None) -> None:
+        """After a deletion: no ApiKey, no Secret, no key."""
+        self.gone(name)
+        wait_for(lambda: self.secret(f"{name}-key") is None, f"the Secret of {name} is gone")
+        if uid is not None:
+            search = Tag.search(self.cluster_id, uid)
+            wait_for(lambda: not self.sandbox.live_keys(search), f"no key of {name} lives")
+
+    def said_nothing_secret(self) -> None:
+        """I3, as far as logs and objects go; no operator met what it had not expected."""
+        for operator in self.operators:
+            said = operator.said()
+            assert "Traceback" not in said, said[said.index("Traceback") :][:3000]
+            assert self.sandbox.admin_key not in said
+            assert operator.gave_away(self.sandbox.shown) == set()
+        texts = json.dumps([self.objects(), self.plane.call("GET", f"/api/v1/namespaces/{self.namespace}/events")])
+        assert not [plaintext for plaintext in self.sandbox.shown if plaintext in texts]
+
+
+class Consumer:
+    """Reads a Secret and calls the platform with what stands there, all the time, as pods do that start at any moment.
+
+    From the first delivery on no key is refused that still stands in the Secret: `refused` holds those that were.
+    """
+
+    def __init__(self, stage: Stage, name: str = "search") -> None:
+        """`name`: of the ApiKey."""
+        self._stage = stage
+        self._path = f"/api/v1/namespaces/{stage.namespace}/secrets/{name}-key"
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._use, name=f"consumer-{name}")
+        self.calls = 0
+        self.refused: list[str] = []
+        self.failed: list[Exception] = []
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def check(self) -> None:
+        """Assert that it was served all the time."""
+        assert self.calls > 0
+        assert self.refused == []
+        assert self.failed == []
+
+    def _use(self) -> None:
+        while not self._over.wait(PAUSE):
+            try:
+                held = self._read()
+                if held is None:
+                    continue
+                self.calls += 1
+                # Refused, and replaced between the two: read too early, and right the next time.
+                if not self._stage.sandbox.accepts(held[0]) and self._read() == held:
+                    self.refused.append(held[1])
+            except Exception as error:  # noqa: BLE001 -- told by check, in the test's own thread
+                self.failed.append(error)
+                return
+
+    def _read(self) -> tuple[str, str] | None:
+        try:
+            secret = self._stage.plane.call("GET", self._path)
+        except (RuntimeError, OSError):  # not there yet, or nobody to ask
+            return None
+        if "api-key" not in secret.get("data", {}):
+            return None
+        text = base64.b64decode(secret["data"]["api-key"]).decode()
+        self._stage.sandbox.shown.add(text)
+        return text, secret["metadata"]["annotations"].get("keywright.dev/key-id", "")
