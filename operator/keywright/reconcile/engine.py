@@ -203,8 +203,10 @@ class Engine:
     async def _hold(self, ref: Ref) -> timedelta | None:
         """Not with the inventory, whose listing may hang: a namespace waits for this."""
         due = await self.directory.holding.look(ref)
-        if self._cluster.issuer(*ref) is None:
+        if (found := self._cluster.issuer(*ref)) is None:
             self.issuers.add(ref)  # what goes by our own hand is no news
+        elif self.directory.holding.is_held(ref, found):
+            await self.directory.remember(ref)  # the inventory takes its time at a start, and lists
         return due
 
 
