@@ -1,0 +1,21 @@
+"""What the objects of every history are called."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from keywright.keys import ResourceKey
+
+__all__ = ["INTERVAL", "ISSUERS", "KEY", "RIVAL", "SECRETS", "issuer_key"]
+
+KEY: Final = ResourceKey("search", "pipeline")
+RIVAL: Final = ResourceKey("search", "rival")
+SECRETS: Final = (ResourceKey("search", "mistral-key"), ResourceKey("search", "other-key"))
+ISSUERS: Final = {"main": "https://one.example", "spare": "https://two.example"}
+INTERVAL: Final = "30m"
+"""Between two looks at all keys: seldom, so that histories are quick."""
+
+
+def issuer_key(name: str) -> ResourceKey:
+    """Beside the ApiKeys."""
+    return ResourceKey("search", name)
