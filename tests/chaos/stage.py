@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.chaos.proxy import Exchange
     from tests.conftest import Plane
     from tests.running import Sandbox
 
@@ -210,7 +211,11 @@ class Stage(Team):
 
     def posts(self, name: str = "search") -> int:
         """How many keys were asked for in the name of an ApiKey."""
-        return len(self.proxy.asked("POST", KEYS, containing=f'"{self.namespace}/{name} [kw/'))
+        return len(self.asked_for(name))
+
+    def asked_for(self, name: str = "search") -> list[Exchange]:
+        """The requests for a key in the name of an ApiKey."""
+        return self.proxy.asked("POST", KEYS, containing=f'"{self.namespace}/{name} [kw/')
 
     # The questions at the end.
 

@@ -36,8 +36,8 @@ class Found:
         return "\n".join((str(self.history), "", *self.trace, "", self.problem))
 
 
-def search(from_seed: int, count: int = BATCH) -> Found | None:
-    """Play so many histories; the first that breaks an invariant, as short as it can be made."""
+def search(from_seed: int, count: int = BATCH, *, shrink: bool = True) -> Found | None:
+    """Play so many histories; the first that breaks an invariant, as short as it can be made unless told otherwise."""
     played = 0
     after = 0
     shortest: History | None = None
@@ -49,7 +49,7 @@ def search(from_seed: int, count: int = BATCH) -> Found | None:
         deadline=None,
         derandomize=False,
         report_multiple_bugs=False,
-        phases=(Phase.generate, Phase.shrink),
+        phases=(Phase.generate, Phase.shrink) if shrink else (Phase.generate,),
         suppress_health_check=list(HealthCheck),
     )
     @given(histories())

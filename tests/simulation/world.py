@@ -41,7 +41,7 @@ _QUIET: Final = 120.0
 """Seconds after everything was mended before anybody looks: watches have told, leaders are elected."""
 _COLLECTED: Final = 20.0
 """Seconds until the garbage collector has looked at a new Secret."""
-_PATIENCE: Final = 6 * 3600.0
+_PATIENCE: Final = 3 * 3600.0
 """Seconds after the last fault within which all must be at rest: the longest pause is an hour."""
 _RESTART: Final = 3.0
 """Seconds until a dead process's successor runs."""

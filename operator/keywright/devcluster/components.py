@@ -104,6 +104,7 @@ def _apiserver(layout: Layout, state: State) -> list[str]:
     audit = [
         f"--audit-policy-file={layout.audit_policy.name}",
         f"--audit-log-path={layout.logs.name}/{layout.audit_log.name}",
+        "--audit-log-maxsize=4096",  # MB; 0 means 100, and who reads the log reads one file
     ]
     return [
         "--etcd-servers=unix://etcd/client.sock",
