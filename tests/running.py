@@ -213,7 +213,7 @@ class Operator(Program):
         try:
             with urllib.request.urlopen(f"{self.health}/readyz", timeout=5) as answer:  # noqa: S310 -- loopback
                 return answer.status == 200
-        except urllib.error.URLError:
+        except OSError:  # not yet, or too busy to say
             return False
 
     def gave_away(self, plaintexts: set[str]) -> set[str]:

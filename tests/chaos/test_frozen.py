@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.chaos.stage import Stage
 
 pytestmark = [pytest.mark.plane, pytest.mark.slow, pytest.mark.xdist_group("chaos-frozen")]
-scenarios = Scenarios()
+scenarios = Scenarios(at_once=20)
 
 MANY = 24
 ROUNDS = 3

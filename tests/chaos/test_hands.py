@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.chaos.stage import Stage
 
 pytestmark = [pytest.mark.plane, pytest.mark.slow, pytest.mark.xdist_group("chaos-hands")]
-scenarios = Scenarios()
+scenarios = Scenarios(at_once=20)
 
 MIDST = (
     "before add_finalizer",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.chaos.stage import Stage
 
 pytestmark = [pytest.mark.plane, pytest.mark.slow, pytest.mark.xdist_group("chaos-platform")]
-scenarios = Scenarios()
+scenarios = Scenarios(at_once=20)
 
 HTML = b"<html><body>Bad gateway</body></html>"
 NEVER_CLEAR: dict[str, tuple[Fault, bool]] = {
@@ -109,28 +109,32 @@ def dated(seconds: int) -> dict[str, str]:
     return {"Date": format_datetime(now, usegmt=True), "Retry_After": format_datetime(later, usegmt=True)}
 
 
-@scenarios.of(seconds=lambda: {"Retry_After": "4"}, date=lambda: dated(4), nothing=dict)
-def too_many_requests(stage: Stage, case: Callable[[], dict[str, str]]):
+@scenarios.of(
+    seconds=(7, lambda: {"Retry_After": "7"}),
+    date=(7, lambda: dated(7)),
+    nothing=(5, dict),
+)
+def too_many_requests(stage: Stage, case: tuple[int, Callable[[], dict[str, str]]]):
     """I2: the platform is left alone for as long as it says, while another issuer's keys are made; it is no failure."""
+    seconds, headers = case
     stage.an_operator()
     stage.create_issuer("other", url=stage.sandbox.url)
-    stage.create("warm", issuer="other")
-    stage.ready("warm")
-    stage.proxy.rule("POST", KEYS, answers(429, {"detail": "slow down"}, **case()))
+    stage.proxy.rule("POST", KEYS, answers(429, {"detail": "slow down"}, **headers()))
     stage.create()
     stage.says("IssuerRateLimited")
     [refused] = stage.proxy.asked("POST", KEYS)
     stage.create("neighbour", issuer="other")
     stage.ready("neighbour")
-    assert time.monotonic() - refused.at < 4, "the neighbour is not kept waiting"
+    served = time.monotonic()
     status = stage.ready()
     assert "closedAttempts" not in status
     assert "failures" not in status
     [again] = [asked for asked in stage.proxy.asked("POST", KEYS) if asked is not refused]
-    pause = [asked for asked in stage.proxy.seen if refused.at < asked.at < refused.at + 3.9]
-    # What was on its way at that moment had been sent already.
-    assert [asked.target for asked in pause if asked.at > refused.at + 0.2] == []
-    assert again.at > refused.at + 3.9
+    assert served < again.at, "the neighbour is not kept waiting"
+    # What was on its way at the moment of the answer had been sent already.
+    meanwhile = [asked for asked in stage.proxy.seen if refused.at + 0.5 < asked.at < refused.at + seconds - 0.1]
+    assert [asked.target for asked in meanwhile] == []
+    assert again.at > refused.at + seconds - 0.1
     stage.holds()
 
 
@@ -157,7 +161,7 @@ def away_for_a_while(stage: Stage, case: Fault | None):
         for name in names:
             stage.says("IssuerUnavailable", name)
         wait_for(lambda: stage.condition("rotated").get("reason") == "RenewalFailing", "it works, and says what fails")
-        allowed = 2 * (len(names) + 1) + (time.monotonic() - gone)
+        allowed = 3 * (len(names) + 1) + (time.monotonic() - gone)
         assert len(stage.proxy.seen) - since <= allowed, "each asks for its key, and what became of it, and then waits"
         back = time.monotonic()
         if case is None:

@@ -29,7 +29,9 @@ AT_ONCE = 12
 class Scenarios:
     """A module's scenarios; `@scenarios` collects one, `@scenarios.of(…)` one for each case."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: int = AT_ONCE) -> None:
+        """`at_once`: how many are played at the same time."""
+        self._at_once = at_once
         self._all: dict[str, tuple[Play, bool]] = {}
         self._playing: dict[str, Future[None]] = {}
 
@@ -74,7 +76,7 @@ class Scenarios:
             chosen = {
                 item.callspec.params.get("scenario") for item in request.session.items if hasattr(item, "callspec")
             }
-            pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="scenario")
+            pool = ThreadPoolExecutor(self._at_once, thread_name_prefix="scenario")
             for one, (play, with_issuer) in self._all.items():
                 if one in chosen:
                     self._playing[one] = pool.submit(put_on, play, with_issuer)

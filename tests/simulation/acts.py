@@ -265,7 +265,7 @@ class Acts:
         self._site.leadership.depose()
 
     def _jump_clock(self, arg: int) -> None:
-        self._site.skew += timedelta(minutes=(-180, -30, -2, 2, 30, 180, 1441, 2881)[arg])
+        self._site.skew += timedelta(minutes=(-60, -30, -2, 2, 30, 180, 1441, 2881)[arg])
         self._world.invariants.jumps(self._site)
 
     def _clone_cluster(self, _arg: int) -> None:

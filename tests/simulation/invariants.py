@@ -175,7 +175,12 @@ class Invariants(AtRest):
         if self._ended_by.get(dead, site.name) != site.name:
             return True
         place = site.server.stored["ApiKey", key]["status"]["target"]["name"]
-        return self._lately(site, ResourceKey(key.namespace, place))
+        secret = ResourceKey(key.namespace, place)
+        there = site.secrets.stored.get(secret)
+        record = KeyRecord.from_strings(there.record) if there else None
+        if record is None and (site.name, secret) in self._touched:
+            return True  # only people take a record away; what stands beside none is told from no other text
+        return self._lately(site, secret)
 
     def _lately(self, site: Site, place: ResourceKey) -> bool:
         touched = self._touched.get((site.name, place))

@@ -30,6 +30,7 @@ class AtRest:
     """I1, I2, I4 and I5, as they stand in the end."""
 
     _world: Any
+    _touched: dict
 
     def unfinished(self) -> str | None:
         """What is still to come: None once all is at rest."""
@@ -72,7 +73,8 @@ class AtRest:
                     ]
                     places[obj["metadata"]["uid"]] = named
             for secret, there in site.secrets.stored.items():
-                if there.owner and secret.name not in places.get(there.owner.uid, [secret.name]):
+                put_by_people = (site.name, secret) in self._touched
+                if there.owner and not put_by_people and secret.name not in places.get(there.owner.uid, [secret.name]):
                     return f"the Secret {secret} was left behind"
         return None
 
