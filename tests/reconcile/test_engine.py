@@ -40,20 +40,26 @@ class Watched:
         def clock() -> datetime:
             return BEGUN + timedelta(seconds=loop.time() - begun)
 
-        self.cluster, self.platform = FakeCluster(clock), FakePlatform(clock)
+        self.cluster, self.platform, self.sink = FakeCluster(clock), FakePlatform(clock), FakeSink()
         self.cluster.values["Secret", "search", "admin"] = {"key": "admin"}
         for name in ("mistral", "eu"):
             spec = {"mistral": {"user": "dev@example.com", "adminKeySecretRef": {"name": "admin", "key": "key"}}}
             self.cluster.create("KeyIssuer", ResourceKey("search", name), spec)
+        self._clock, self._ids = clock, ids
+        self.engine = self.new_engine()
+
+    def new_engine(self) -> Engine:
+        """Of another process over the same world."""
         self.engine = Engine(
             cluster=self.cluster,
-            sink=FakeSink(),
+            sink=self.sink,
             factory=self.platform.factory,
             settings=Settings(cluster_id="c1u5ter0", cluster_scope=True, min_interval=300.0, late_window=600.0),
-            clock=clock,
-            new_attempt_id=lambda: AttemptId(f"a{next(ids):07}"),
+            clock=self._clock,
+            new_attempt_id=lambda: AttemptId(f"a{next(self._ids):07}"),
             metrics=Metrics.create(),
         )
+        return self.engine
 
     def start(self) -> None:
         """Look at everything, and begin."""
@@ -169,6 +175,19 @@ async def test_keys_of_an_older_version_get_their_issuers_held_at_the_start(worl
     assert world.cluster.writes[passes:] == ["hold"]
 
 
+async def test_a_restored_api_key_has_its_issuer_held_again_soon(world: Watched):
+    """A backup brings it back, status and all, after its issuer was let go: it may have keys there, though it asks for none."""
+    kept = world.cluster.stored["ApiKey", KEY]
+    await world.delete()
+    assert not world.is_held()
+    meta = {name: kept["metadata"][name] for name in ("annotations", "finalizers") if name in kept["metadata"]}
+    made = world.cluster.create("ApiKey", KEY, kept["spec"] | {"suspend": True}, **meta)
+    back = world.cluster.server.store(("ApiKey", KEY), {**made, "status": kept["status"]})
+    world.engine.api_key_changed(back, deleted=False)
+    await asyncio.sleep(SOON)
+    assert world.is_held()
+
+
 async def test_a_hanging_platform_does_not_keep_an_issuer_that_nobody_uses():
     """The inventory's workers may all wait for answers: the hold has workers of its own."""
     world = Watched()
@@ -194,4 +213,26 @@ async def test_a_hanging_platform_does_not_keep_an_issuer_that_nobody_uses():
     await world.delete_issuer()
     assert world.issuer() is None
     answer.set()
+    await world.stop()
+
+
+async def test_admin_keys_of_issuers_in_use_are_in_memory_at_once():
+    """Started a moment before a namespace goes: the inventory comes to the last of many issuers much later, its Secret is gone by then."""
+    world = Watched()
+    world.start()
+    await world.create()
+    await world.stop()
+    world.cluster.values["Secret", "other", "admin"] = {"key": "admin"}
+    for number in range(100):
+        world.cluster.create("KeyIssuer", ResourceKey("other", f"i{number}"), world.issuer("eu")["spec"])  # type: ignore[index]
+    world.new_engine()
+    issuers = [obj for (kind, _), obj in world.cluster.stored.items() if kind == "KeyIssuer"]
+    world.engine.start(sorted(issuers, key=lambda obj: obj["metadata"]["name"] == "mistral"))
+    await asyncio.sleep(SOON)
+    del world.cluster.values["Secret", "search", "admin"]
+    await asyncio.sleep(30)
+    await world.delete_issuer()
+    await world.delete()
+    assert world.issuer() is None
+    assert world.platform.keys == {}
     await world.stop()

@@ -117,7 +117,7 @@ class Acts:
             meta["uid"] = self._world.new_id()
         else:
             self._world.invariants.forgets(self._site, there, old.get("status") or {})
-        self._world.invariants.clock_jumped = True
+        self._world.invariants.restores(self._site)
         for secret in SECRETS:
             self._world.invariants.loses(self._site, secret)  # the status may name what is there no more
         self._site.server.store(("ApiKey", KEY), {**old, "metadata": meta}, "ADDED" if there is None else "MODIFIED")

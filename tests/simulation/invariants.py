@@ -109,6 +109,11 @@ class Invariants(AtRest):
         self._recorded[site.name].add(after)
         self.clock_jumped = True
 
+    def restores(self, site: Site) -> None:
+        """Somebody brings an ApiKey back as it was: keywright hears of it a moment later."""
+        self.clock_jumped = True
+        self._touched[site.name, KEY] = self._world.time()
+
     def people_revoked(self) -> None:
         """In the platform's console."""
         for platform in self._world.platforms.values():

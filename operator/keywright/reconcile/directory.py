@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -19,6 +20,7 @@ from keywright.errors import Ambiguous, KeywrightError, RateLimited, Rejected, R
 from keywright.planning.grants import granted_workspaces, needs_namespace_labels
 from keywright.planning.observed import IssuerFacts, Refusal
 from keywright.reconcile.credentials import Missing, read_credentials
+from keywright.reconcile.departed import Departed
 from keywright.reconcile.holding import Holding, Ref, is_deleting
 from keywright.reconcile.workspaces import matching, the_one
 
@@ -41,10 +43,6 @@ _CREDENTIALS_FRESH: Final = 15.0
 """Seconds for which an admin key that was read is used without asking again."""
 _FAILURE_FRESH: Final = 5.0
 """Seconds for which a failure is shared."""
-_RETIRED_KEPT: Final = 120.0
-"""Seconds that a replaced client has to finish its calls: more than any request's deadline."""
-_DEPARTED_KEPT: Final = 64
-"""Clients of issuers that went while ApiKeys had keys of them, which a finalizer taken off by hand alone makes possible."""
 _WORKSPACES_FRESH: Final = 60.0
 """Seconds for which the workspaces are believed; one that is not among them is looked for again sooner."""
 _USER_FRESH: Final = 300.0
@@ -116,9 +114,7 @@ class IssuerDirectory:
         self.holding = Holding(cluster)
         self._entries: dict[Ref, _Entry] = {}
         self._locks: defaultdict[Ref, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._departed: dict[str, Issuer] = {}
-        self._retired: list[tuple[asyncio.TimerHandle, Issuer]] = []
-        self._closing: set[asyncio.Task[None]] = set()
+        self._departed = Departed()
 
     async def facts(self, key: ResourceKey, spec: ApiKeySpec, status: ApiKeyStatus) -> IssuerFacts | Refusal:
         """The issuer with this ApiKey's eyes, or why it cannot be used now."""
@@ -187,7 +183,7 @@ class IssuerDirectory:
             # A namespace on its way out may lose the Secret before anything else: what was read from it still ends keys.
             entry = self._entries.get(ref)
             same = entry is not None and (known or entry.uid == identity.uid)
-            kept = entry.client if entry is not None and same else self._departed.get(identity.uid)
+            kept = entry.client if entry is not None and same else self._departed.of(identity.uid)
             if kept is not None:
                 return kept
             raise Rejected(str(error), reason=Reason.ISSUER_CREDENTIALS_GONE) from None
@@ -230,37 +226,28 @@ class IssuerDirectory:
         if entry is None or entry.client is None:
             return
         if any(True for _ in self._cluster.dependents(*ref)):
-            self._departed[entry.uid] = entry.client
-            while len(self._departed) > _DEPARTED_KEPT:
-                self._retire(self._departed.pop(next(iter(self._departed))))
+            self._departed.keep(entry.uid, entry.client)
         else:
-            self._retire(entry.client)
+            self._departed.retire(entry.client)
+
+    async def remember(self, ref: Ref) -> None:
+        """Read an issuer's admin key, so that it is in memory should the Secret go first. Asks the platform nothing.
+
+        What fails is told by whoever needs the key; where somebody is about to read it, or waits for the platform, this does not wait.
+        """
+        with suppress(Terminal, Retryable, Ambiguous):
+            self._found(ref, ref[1], making=False)
+            if not self._locks[ref].locked():
+                async with self._locks[ref]:
+                    await self._client(self._entry(ref, self._found(ref, ref[1], making=False)), ref, ref[1])
 
     async def close(self) -> None:
         """Give all connections back."""
-        for client in [*self._departed.values(), *(entry.client for entry in self._entries.values())]:
-            self._retire(client)
-        self._departed.clear()
+        for entry in self._entries.values():
+            if entry.client is not None:
+                self._departed.retire(entry.client)
         self._entries.clear()
-        for timer, client in self._retired:
-            timer.cancel()
-            await client.close()
-        self._retired.clear()
-        await asyncio.gather(*self._closing)
-
-    def _retire(self, client: Issuer | None) -> None:
-        """Calls under way keep their connections for a while: a POST that is cut off costs a key."""
-        if client is None:
-            return
-        loop = asyncio.get_running_loop()
-
-        def close() -> None:
-            self._retired[:] = [(t, c) for t, c in self._retired if c is not client]
-            task = loop.create_task(client.close())
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
-
-        self._retired.append((loop.call_later(_RETIRED_KEPT, close), client))
+        await self._departed.close()
 
     def _found(self, ref: Ref, namespace: str | None, *, making: bool) -> Object:
         """The issuer as it stands. `making`: a key is wanted of it."""
@@ -318,7 +305,8 @@ class IssuerDirectory:
             if client is None or (credentials, made_for) != (entry.credentials, entry.made_for):
                 admin_key, bundle = credentials
                 client = self._factory(_say(ref), entry.spec, admin_key, bundle)
-                self._retire(entry.client)
+                if entry.client is not None:
+                    self._departed.retire(entry.client)
                 entry.client, entry.credentials, entry.made_for = client, credentials, made_for
                 entry.workspaces_at = entry.user_at = float("-inf")
         except (Terminal, Retryable, Ambiguous) as error:

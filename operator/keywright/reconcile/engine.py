@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from keywright.keys import ResourceKey
 from keywright.reconcile.directory import IssuerDirectory
 from keywright.reconcile.execute import Executor
-from keywright.reconcile.holding import issuers_named
+from keywright.reconcile.holding import issuers_named, makers_of
 from keywright.reconcile.inventory import Inventory
 from keywright.reconcile.observe import Observer
 from keywright.reconcile.reconciler import Reconciler
@@ -176,21 +176,26 @@ class Engine:
         self.issuers.add(ref, _TROUBLE_TOLD)
 
     async def _reconcile(self, key: ResourceKey) -> timedelta | None:
-        """One pass; an issuer that the ApiKey no longer names may have waited for that."""
-        before = self._named.get(key) or self._names(key)
+        """One pass; an issuer that the ApiKey no longer names may have waited for that, one that it has keys at may not be held."""
+        before, _ = self._names(key)
+        before |= self._named.pop(key, frozenset())
         try:
             return await self._reconciler.reconcile(key)
         finally:
-            after = self._names(key)
-            for ref in sorted(before - after, key=str):
+            after, makers = self._names(key)
+            if after:
+                self._named[key] = after
+            for ref in sorted((before - after) | {ref for ref in makers if self._may_go(ref)}, key=str):
                 self.holds.add(ref)
-            self._named[key] = after
-            if not after:
-                del self._named[key]
 
-    def _names(self, key: ResourceKey) -> frozenset[Ref]:
+    def _names(self, key: ResourceKey) -> tuple[frozenset[Ref], frozenset[Ref]]:
+        """All issuers that an ApiKey names, and those that made keys of it."""
         seen = self._cluster.api_key(key)
-        return frozenset() if seen is None else issuers_named(seen)
+        return (frozenset(), frozenset()) if seen is None else (issuers_named(seen), makers_of(seen))
+
+    def _may_go(self, ref: Ref) -> bool:
+        found = self._cluster.issuer(*ref)
+        return found is not None and not self.directory.holding.is_held(ref, found)
 
     async def _refresh(self, ref: Ref) -> timedelta | None:
         return await self.inventory.refresh(ref)
@@ -198,8 +203,10 @@ class Engine:
     async def _hold(self, ref: Ref) -> timedelta | None:
         """Not with the inventory, whose listing may hang: a namespace waits for this."""
         due = await self.directory.holding.look(ref)
-        if self._cluster.issuer(*ref) is None:
+        if (found := self._cluster.issuer(*ref)) is None:
             self.issuers.add(ref)  # what goes by our own hand is no news
+        elif self.directory.holding.is_held(ref, found):
+            await self.directory.remember(ref)  # the inventory takes its time at a start, and lists
         return due
 
 

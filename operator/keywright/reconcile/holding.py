@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from keywright.api.apikey import KeyIssuerIdentity
     from keywright.ports.cluster import Cluster, Object
 
-__all__ = ["Holding", "Ref", "is_deleting", "issuers_named"]
+__all__ = ["Holding", "Ref", "is_deleting", "issuers_named", "makers_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -99,8 +99,17 @@ class Holding:
 
 def issuers_named(seen: Object) -> frozenset[Ref]:
     """All issuers that an ApiKey names: the wanted one, and the makers of its keys and attempts."""
-    namespace, wanted = seen["metadata"]["namespace"], issuer_wanted(seen)
-    named = issuers_recorded(seen) | ({wanted} if wanted else frozenset())
+    wanted = issuer_wanted(seen)
+    return _refs(seen, issuers_recorded(seen) | ({wanted} if wanted else frozenset()))
+
+
+def makers_of(seen: Object) -> frozenset[Ref]:
+    """Those of them at which an ApiKey has keys or attempts."""
+    return _refs(seen, issuers_recorded(seen))
+
+
+def _refs(seen: Object, named: frozenset[tuple[str, str]]) -> frozenset[Ref]:
+    namespace = seen["metadata"]["namespace"]
     return frozenset((kind, None if kind == "ClusterKeyIssuer" else namespace, name) for kind, name in named)
 
 

@@ -263,7 +263,7 @@ class Inventory:
 
     async def _shows(self, identity: KeyIssuerIdentity, ref: Ref, seen: Object, key_id: str) -> bool:
         """Whether a listing shows a key: by its tag, and where that was edited, or is a predecessor's, by its last characters."""
-        client = await self._directory.client(identity, ref[1])
+        client = await self._directory.client(identity, ref[1], ending=True)
         searches = [Tag.search(self._cluster_id, seen["metadata"]["uid"])]
         if ending := _ENDING.search((seen.get("status") or {}).get("maskedKey") or ""):
             searches.append(ending[0])
@@ -277,7 +277,7 @@ class Inventory:
         target = (seen.get("status") or {}).get("target") or {}
         if target.get("kind") != "Secret":
             return False
-        client = await self._directory.client(identity, ref[1])
+        client = await self._directory.client(identity, ref[1], ending=True)
         namespace = seen["metadata"]["namespace"]
         return await self._sink.prove(namespace, target["name"], KeyId(key_id), client.check) is False
 

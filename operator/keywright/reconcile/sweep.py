@@ -142,4 +142,4 @@ class Sweeper:
         if found is None:
             raise Rejected(f"{called(ref[0], ref[2])} is gone", reason="IssuerNotFound")
         identity = KeyIssuerIdentity.model_validate({"kind": ref[0], "name": ref[2], "uid": found["metadata"]["uid"]})
-        return await self._directory.client(identity, ref[1])
+        return await self._directory.client(identity, ref[1], ending=True)
