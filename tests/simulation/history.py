@@ -153,8 +153,9 @@ class History:
 _WAITS: Final = (0.0, 0.05, 0.3, 1.0, 5.0, 20.0) * 2 + (20.0, 60.0, 61.0, 310.0, 310.0, 700.0, 2000.0)
 """Seconds: within a step, a pause of ours, the storm guard's interval, the window for late keys, one look at all keys."""
 _LASTS: Final = (0.5, 5.0, 20.0, 60.0, 300.0, 500.0, 1000.0, 2000.0)
-_LATEST: Final = 550.0
-"""Seconds after which no platform commits any more: less than the protocol's lateWindow, which is what it stands for."""
+_LATEST: Final = 390.0
+"""Seconds after which no platform commits any more: with the longest lag of a listing less than the protocol's lateWindow, which
+stands for both."""
 
 
 @st.composite

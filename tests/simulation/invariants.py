@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from tests.simulation.names import KEY
@@ -178,8 +179,8 @@ class Invariants(AtRest):
         secret = ResourceKey(key.namespace, place)
         there = site.secrets.stored.get(secret)
         record = KeyRecord.from_strings(there.record) if there else None
-        if record is None and (site.name, secret) in self._touched:
-            return True  # only people take a record away; what stands beside none is told from no other text
+        if (record is None or record.owner != key) and (site.name, secret) in self._touched:
+            return True  # only people take a record away, or put another ApiKey's in its place
         return self._lately(site, secret)
 
     def _lately(self, site: Site, place: ResourceKey) -> bool:
@@ -281,10 +282,15 @@ class Invariants(AtRest):
 
     def _storm(self, obj: Object, history: list[tuple[float, str]], latest: dict) -> None:
         """The storm guard's promise."""
-        now = self._world.time()
-        lately = [reason.partition(" ")[2] for at, reason in history if now - at < MIN_INTERVAL - 1]
+        at = datetime.fromisoformat(latest["at"])
+        before = [entry.partition(" ") for _, entry in history]
+        lately = [
+            reason
+            for then, _, reason in before
+            if at - datetime.fromisoformat(then) < timedelta(seconds=MIN_INTERVAL - 1)
+        ]
         reason = latest["reason"]
-        if self.clock_jumped or now - self.triggered_at < MIN_INTERVAL:
+        if self.clock_jumped or self._world.time() - self.triggered_at < MIN_INTERVAL:
             return
         if (reason not in _UNGUARDED and lately) or (
             reason == "SpecChanged" and lately.count("SpecChanged") >= _SPEC_CHANGES

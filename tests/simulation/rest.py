@@ -58,9 +58,10 @@ class AtRest:
     def _litter(self) -> str | None:
         """What is bound to an ApiKey stands where its status says that its keys are, and nowhere else.
 
-        Where people destroyed a status, nothing says any more what stood where.
+        Where people destroyed a status, nothing says any more what stood where; of two operators without a lease, one may fence what
+        the other has just given up.
         """
-        if self._forgotten:
+        if self._forgotten or self._world.history.operators == "two":
             return None
         for site in self._world.sites:
             places = {}
