@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.chaos.kept import KeptPlane
+from tests.chaos.kept import FORGETFUL, KeptPlane
 from tests.chaos.nursery import Nursery
 from tests.chaos.proxy import Loop
 from tests.chaos.stage import World
+from tests.conftest import FOLDER, apply_all
 from tests.running import Sandbox
 
-from keywright.devcluster import write_kubeconfig
+from keywright.devcluster import Cluster, write_kubeconfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,6 +61,28 @@ def world(
     kept = KeptPlane(plane.cluster, plane.tls)
     yield World(kept, sandbox, nursery, loop, kubeconfig, folder)
     kept.close()
+
+
+@pytest.fixture(scope="module")
+def fragile(
+    request: pytest.FixtureRequest,
+    sandbox: Sandbox,
+    nursery: Nursery,
+    loop: Loop,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[World]:
+    """As `world`, on a control plane that may be broken; it lies where the run's other planes are taken down."""
+    lies = Path(os.environ[FOLDER])
+    lies.mkdir(mode=0o700, parents=True, exist_ok=True)
+    cluster = Cluster.up(lies / request.module.__name__.rpartition(".")[2], apiserver_flags=FORGETFUL)
+    plane = KeptPlane(cluster, ssl.create_default_context(cafile=str(cluster.ca_file)))
+    apply_all(plane)
+    folder = tmp_path_factory.mktemp("fragile")
+    token = plane.token_of("keywright-system", "keywright")
+    write_kubeconfig(folder / "kubeconfig", server=plane.server, ca_file=plane.ca_file, token=token)
+    yield World(plane, sandbox, nursery, loop, folder / "kubeconfig", folder)
+    plane.close()
+    cluster.down()
 
 
 @pytest.fixture

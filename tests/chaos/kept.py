@@ -12,7 +12,10 @@ from typing import Any
 from tests.conftest import Plane
 from tests.running import PATIENCE
 
-__all__ = ["KeptPlane"]
+__all__ = ["FORGETFUL", "KeptPlane"]
+
+FORGETFUL = ("--etcd-compaction-interval=2s",)
+"""An apiserver's flags: old versions are gone at once, and a watch that resumes from one is told 410."""
 
 _AGAIN = 0.1
 """Seconds; the apiserver asks for one while it sets a kind up anew."""

@@ -220,7 +220,7 @@ class FaultProxy:
         """All that were asked, in order."""
         self._rules: list[Rule] = []
         self._server: asyncio.Server | None = None
-        self._open: set[asyncio.StreamWriter] = set()
+        self._open: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
         self.up()
 
     def rule(self, method: str, path: str, fault: Fault, *, times: int | None = 1, containing: str = "") -> Rule:
@@ -249,8 +249,9 @@ class FaultProxy:
         self._loop.run(self._refuse())
 
     def close(self) -> None:
-        """For good."""
+        """For good, whatever is still held."""
         self.down()
+        self._loop.run(self._let_go())
         self._keeper.close()
 
     async def _listen(self) -> None:
@@ -261,18 +262,24 @@ class FaultProxy:
         if self._server is not None:
             self._server.close()
             self._server = None
-        for writer in list(self._open):
+        for writer in list(self._open.values()):
             writer.transport.abort()
 
+    async def _let_go(self) -> None:
+        serving = [task for task in self._open if task is not None]
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open.add(writer)
+        self._open[asyncio.current_task()] = writer
         try:
             while await self._one(reader, writer):
                 pass
         except (OSError, asyncio.IncompleteReadError, TimeoutError):
             pass  # either side is gone: so is the other, for whom it is
         finally:
-            self._open.discard(writer)
+            self._open.pop(asyncio.current_task(), None)
             writer.close()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:

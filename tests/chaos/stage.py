@@ -276,13 +276,14 @@ class Stage(Team):
 
     def said_nothing_secret(self) -> None:
         """I3, as far as logs and objects go; no operator met what it had not expected."""
+        shown = self.sandbox.shown.copy()  # other scenarios go on reading
         for operator in self.operators:
             said = operator.said()
             assert "Traceback" not in said, said[said.index("Traceback") :][:3000]
             assert self.sandbox.admin_key not in said
-            assert operator.gave_away(self.sandbox.shown) == set()
+            assert operator.gave_away(shown) == set()
         texts = json.dumps([self.objects(), self.plane.call("GET", f"/api/v1/namespaces/{self.namespace}/events")])
-        assert not [plaintext for plaintext in self.sandbox.shown if plaintext in texts]
+        assert not [plaintext for plaintext in shown if plaintext in texts]
 
 
 class Consumer:
