@@ -184,6 +184,7 @@ def away_for_a_while(stage: Stage, case: Fault | None):
 def a_slow_platform_is_waited_for(stage: Stage):
     """Within the deadline it is only slow: one request each, and no attempt that fails."""
     stage.an_operator()
+    stage.patch_issuer({"spec": {"requests": {"timeout": "30s"}}})
     stage.proxy.rule("POST", KEYS, slow(1.5), times=None)
     for i in range(5):
         stage.create(f"key-{i}")
