@@ -61,6 +61,7 @@ def the_story_is_told_once_in_events(team: Team):
     status = team.ready()
     # Of a new issuer its watch may tell later than the ApiKey's own: that is an event, too.
     [message] = wait_for(lambda: [words for reason, words in team.events() if reason == "Issued"], "an event")
+    assert {reason for reason, _ in team.events()} <= {"Issued", "IssuerNotFound"}
     assert status["maskedKey"] in message
     assert status["keyId"] in message
 

@@ -61,6 +61,8 @@ class Invariants(AtRest):
         self._ended_by: dict[str | None, str] = {}
         """By plaintext: which site revoked it, or people."""
         self._delivered: set[str] = set()
+        self._last_records: dict[tuple[str, ResourceKey], KeyRecord] = {}
+        """What each Secret was last seen to hold."""
         self._problem: str | None = None
         self._settled: dict[str, list[tuple[float, str]]] = defaultdict(list)
         """By uid: when a key was settled, and why."""
@@ -251,10 +253,6 @@ class Invariants(AtRest):
                 self._orphans |= {before.key_id, before.attempt}
             if record:
                 self._last_records[site.name, secret] = record
-
-    @property
-    def _last_records(self) -> dict[tuple[str, ResourceKey], KeyRecord]:
-        return self.__dict__.setdefault("_records", {})
 
     def _stored(self, site: Site, obj: Object, event: str) -> None:
         """A new version of an object: its status records, and may settle; an issuer goes with nothing left at it."""
