@@ -11,7 +11,7 @@ from keywright.api.apikey_status import ApiKeyStatus, Attempt, ClosedAttempt, Ha
 from keywright.api.keyissuer import KeyIssuerSpec
 from keywright.api.reasons import Reason
 from keywright.keys import AttemptId, KeyId, KeyRecord, ListedKey, ResourceKey, Tag, Workspace, default_label
-from keywright.planning import outcome
+from keywright.planning import transitions
 from keywright.planning.layout import Owner, layout_digest_of
 from keywright.planning.observed import (
     Absent,
@@ -199,7 +199,7 @@ def settled(spec: ApiKeySpec | None = None, record: KeyRecord | None = None, **c
     spec, record = spec or an_api_key(), record or a_record()
     seen = observed(a_target(record, spec), delivered=record.attempt)
     open_attempt = ApiKeyStatus(attempt=an_attempt(record.attempt, started_at=record.issued_at), observed_generation=1)
-    status = outcome.settled(Situation(spec, open_attempt, seen, record.issued_at), record, adopted=False)
+    status = transitions.settled(Situation(spec, open_attempt, seen, record.issued_at), record, adopted=False)
     return reread(status.model_copy(update=changes))
 
 

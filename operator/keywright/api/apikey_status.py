@@ -1,6 +1,6 @@
 """The ApiKey's status: what keywright answers. Half of the one source of crds/apikeys.yaml; apikey.py is the other.
 
-Holds shapes only. What stands in them is computed by planning/outcome.py and nowhere else.
+Holds shapes only. What stands in them is computed by planning/outcome.py and planning/transitions.py, nowhere else.
 """
 
 from __future__ import annotations

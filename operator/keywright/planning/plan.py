@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from keywright.api.apikey_status import Attempt, Handled, NextStep
 from keywright.api.reasons import Reason
 from keywright.keys import AttemptId, Tag
-from keywright.planning import fit, outcome, rules, schedule
+from keywright.planning import fit, outcome, rules, schedule, transitions
 from keywright.planning.observed import Absent, Fact, IssuerFacts, Present, Refusal
 from keywright.planning.preflight import preflight
 from keywright.planning.recovery import RECHECK, late_keys, look_again, open_attempt, settle
@@ -202,7 +202,7 @@ def _intend(s: Situation, why: Cause) -> Decision:
         target=s.place or "",
         handled=Handled(rotate=subject.rotate, compromised=subject.compromised),
     )
-    step = WriteStatus(outcome.intended(s, attempt, why.reason, why.message), "intent")
+    step = WriteStatus(transitions.intended(s, attempt, why.reason, why.message), "intent")
     return Decision(step, why.reason, why.message, _displaced(s))
 
 
@@ -277,7 +277,9 @@ def _tidy(s: Situation) -> Decision | None:
     for place in sorted(left - s.observed.cleaned - s.observed.unclean.keys()):
         return Decision(CleanTarget(place, None), Reason.TARGET_CLEANED, f"Secret {place} never got a key of use.")
     if done := frozenset(left & s.observed.cleaned):
-        return Decision(WriteStatus(outcome.tidied(s, done), "drop"), Reason.TARGET_CLEANED, "A left place is clean.")
+        return Decision(
+            WriteStatus(transitions.tidied(s, done), "drop"), Reason.TARGET_CLEANED, "A left place is clean."
+        )
     return None
 
 
@@ -288,15 +290,17 @@ def _forget(s: Situation) -> Decision | None:
     old = frozenset(
         AttemptId(c.id)
         for c in s.status.closed_attempts
-        if s.now - c.closed_at > outcome.CLOSED_LONGEST
+        if s.now - c.closed_at > transitions.CLOSED_LONGEST
         or (
-            s.observed.looked.get(c.issuer.uid, c.closed_at) - c.closed_at > outcome.CLOSED_KEPT
+            s.observed.looked.get(c.issuer.uid, c.closed_at) - c.closed_at > transitions.CLOSED_KEPT
             and AttemptId(c.id) not in left
         )
     )
     if not old:
         return None
-    return Decision(WriteStatus(outcome.forgotten(s, old), "drop"), Reason.WAITING, "Old attempts leave the status.")
+    return Decision(
+        WriteStatus(transitions.forgotten(s, old), "drop"), Reason.WAITING, "Old attempts leave the status."
+    )
 
 
 def _rest(s: Situation) -> Decision:
@@ -331,7 +335,7 @@ def _next_due(s: Situation) -> datetime | None:
     """What is overdue and cannot be done now is looked at again after a while, not at once."""
     step = outcome.next_step(s)
     times = [step.at] if step.at else []
-    times += [c.closed_at + outcome.CLOSED_KEPT + timedelta(seconds=1) for c in s.status.closed_attempts]
+    times += [c.closed_at + transitions.CLOSED_KEPT + timedelta(seconds=1) for c in s.status.closed_attempts]
     window = timedelta(seconds=s.observed.late_window)
     times += [c.closed_at + window for c in s.status.closed_attempts if c.target and c.target not in (s.home, s.place)]
     again = s.undone_until(s.place) if s.place and not s.laid_out_at(s.place) else None

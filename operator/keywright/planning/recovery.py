@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from keywright.api.apikey import called
 from keywright.api.reasons import Reason
 from keywright.keys import AttemptId
-from keywright.planning import outcome, schedule
+from keywright.planning import outcome, schedule, transitions
 from keywright.planning.observed import Absent, Fact, Foreign, IssuerFacts, Present, Refusal
 from keywright.planning.steps import Decision, FenceTarget, IssueAndDeliver, Look, Note, RevokeKey, Wait, WriteStatus
 from keywright.planning.strays import in_use
@@ -112,13 +112,13 @@ def _leave(s: Situation, closed: ClosedAttempt, keys: tuple[KeyId, ...]) -> Deci
         f"Key {', '.join(keys)} of an interrupted attempt is in use and stays alive at {called(closed.issuer.kind, closed.issuer.name)}: "
         "another cluster restored from the same backup may hold it. Where nobody should, revoke it with keywright sweep --revoke."
     )
-    status = outcome.left_in_use(s, AttemptId(closed.id), keys)
+    status = transitions.left_in_use(s, AttemptId(closed.id), keys)
     return Decision(WriteStatus(status, "report"), Reason.STRAY_KEY, text, (Note("Warning", Reason.STRAY_KEY, text),))
 
 
 def settle(s: Situation, record: KeyRecord, *, adopted: bool) -> Decision:
     """The one status write after a delivery."""
-    status = outcome.settled(s, record, adopted=adopted)
+    status = transitions.settled(s, record, adopted=adopted)
     verb = "Adopted" if adopted else "Issued"
     text = f"{verb} key {record.masked} ({record.key_id}), revision {status.revision}, in Secret {s.layout.name if s.layout else ''}"
     text += f"; it works until {record.expires_on} (UTC)." if record.expires_on else "; it never expires."
@@ -145,12 +145,12 @@ def settle(s: Situation, record: KeyRecord, *, adopted: bool) -> Decision:
                 "Neither expiry nor schedule is set; the platform advises spec.expiry.validity, such as 90d.",
             )
         )
-    if len(status.previous) > outcome.MOST_PREVIOUS:
+    if len(status.previous) > transitions.MOST_PREVIOUS:
         notes.append(
             Note(
                 "Warning",
                 Reason.OVERLAP_FULL,
-                f"More than {outcome.MOST_PREVIOUS} older keys overlap; the oldest is revoked now.",
+                f"More than {transitions.MOST_PREVIOUS} older keys overlap; the oldest is revoked now.",
             )
         )
     return Decision(WriteStatus(status, "settle"), Reason.ADOPTED if adopted else Reason.ISSUED, text, tuple(notes))
@@ -231,9 +231,9 @@ def _fence(s: Situation, attempt: Attempt) -> Decision | None:
 def _close(s: Situation, attempt: Attempt, result: str | None, failure: Failure | None) -> Decision:
     match result:
         case "lost" | "unseen" | "failed" as known:
-            status = outcome.closed(s, attempt, known, failure)
+            status = transitions.closed(s, attempt, known, failure)
         case _:
-            status = outcome.closed(s, attempt, None, failure)
+            status = transitions.closed(s, attempt, None, failure)
     reason = failure.reason if failure else Reason.ATTEMPT_LOST
     message = (
         failure.message

@@ -13,7 +13,7 @@ from keywright.api.apikey import called
 from keywright.api.apikey_status import NextStep
 from keywright.api.reasons import Reason
 from keywright.keys import KeyId, Tag
-from keywright.planning import outcome, schedule
+from keywright.planning import outcome, schedule, transitions
 from keywright.planning.observed import Fact, Present, Refusal
 from keywright.planning.recovery import RECHECK, late_keys, look_again, open_attempt
 from keywright.planning.steps import (
@@ -75,7 +75,9 @@ def overlaps_over(s: Situation) -> Decision | None:
     # What could not be cleaned stays written down with its key: else nobody would come back for it.
     gone -= {KeyId(p.key_id) for p in left}
     if gone:
-        return Decision(WriteStatus(outcome.dropped(s, gone), "drop"), Reason.REVOKED, "Revoked keys leave the status.")
+        return Decision(
+            WriteStatus(transitions.dropped(s, gone), "drop"), Reason.REVOKED, "Revoked keys leave the status."
+        )
     return None
 
 

@@ -1,7 +1,7 @@
 """What a decision can be: one step, its reason, a sentence, and the events to write once it is done.
 
 A step has one outside effect, but for IssueAndDeliver: the plaintext lives in memory only, so making a key and delivering it
-is one. A step that writes a status carries the whole next status (outcome.py computes it).
+is one. A step that writes a status carries the whole next status (outcome.py and transitions.py compute it).
 """
 
 from __future__ import annotations

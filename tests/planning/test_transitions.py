@@ -26,7 +26,7 @@ from tests.planning.builders import (
 
 from keywright.api.apikey_status import ApiKeyStatus, Handled
 from keywright.api.reasons import Reason
-from keywright.planning import fit, outcome
+from keywright.planning import fit, transitions
 from keywright.planning.observed import Failure
 from keywright.planning.situation import Situation
 from keywright.planning.steps import Wait, WriteStatus
@@ -117,7 +117,7 @@ def test_a_late_delivery_does_not_answer_a_compromise():
     record = a_record("key-c", "ccccccc1")
     before = settled(closed_attempts=[a_closed_attempt()])
     seen = observed(a_target(record), subject=a_subject(compromised="yes"))
-    status = outcome.settled(Situation(an_api_key(), before, seen, NOW), record, adopted=True)
+    status = transitions.settled(Situation(an_api_key(), before, seen, NOW), record, adopted=True)
     assert status.handled == Handled()
     assert status.previous[-1].revoke_at == NOW + timedelta(hours=48)
 
@@ -145,7 +145,7 @@ def failing_times(times: int, failure: Failure = UNKNOWN) -> ApiKeyStatus:
     for i in range(times):
         open_one = status.model_copy(update={"attempt": an_attempt(f"aaaaaaa{i}")})
         s = Situation(spec, open_one, all_known(), NOW)
-        status = reread(outcome.closed(s, an_attempt(f"aaaaaaa{i}"), "unseen", failure))
+        status = reread(transitions.closed(s, an_attempt(f"aaaaaaa{i}"), "unseen", failure))
     return status
 
 
@@ -189,7 +189,7 @@ def test_a_key_that_works_stays_ready_while_its_renewal_fails_and_not_longer():
     open_one = settled(attempt=an_attempt("aaaaaaa2"), renewal_time=None)
     same = an_api_key()
     s = Situation(same, open_one, all_known(a_target(record)), NOW)
-    status = reread(outcome.closed(s, an_attempt("aaaaaaa2"), "unseen", UNKNOWN))
+    status = reread(transitions.closed(s, an_attempt("aaaaaaa2"), "unseen", UNKNOWN))
     ready = status.condition("Ready")
     assert ready
     assert (ready.status, ready.reason) == ("True", "RenewalFailing")
