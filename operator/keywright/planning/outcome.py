@@ -13,6 +13,7 @@ from keywright.api.base import Condition
 from keywright.api.reasons import Reason
 from keywright.planning import schedule
 from keywright.planning.fit import without_effect, works
+from keywright.planning.places import named
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -71,7 +72,7 @@ def steady(s: Situation) -> ApiKeyStatus:
     if problem is None:
         status = status.model_copy(update={"renewal_time": min((at for at, _, _ in _by_time(s)), default=None)})
         s = s.with_status(status)
-    place = f"Secret {status.target.name}" if status.target else "its target"
+    place = named(status.target.name if status.target else None)
     ends = f"works until {_time(status.expires_at)}" if status.expires_at else "never expires"
     message = f"Key {status.masked_key} stands in {place} and {ends}."
     if status.expires_at and s.now > status.expires_at:

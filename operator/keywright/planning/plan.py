@@ -11,6 +11,7 @@ from keywright.api.reasons import Reason
 from keywright.keys import AttemptId, Tag
 from keywright.planning import fit, outcome, rules, schedule, transitions
 from keywright.planning.observed import Absent, Fact, IssuerFacts, Present, Refusal
+from keywright.planning.places import named
 from keywright.planning.preflight import preflight
 from keywright.planning.recovery import RECHECK, late_keys, look_again, open_attempt, settle
 from keywright.planning.removal import deletion, overlaps_over
@@ -90,7 +91,7 @@ def _after_the_end(s: Situation) -> Decision | None:
         and place not in s.observed.cleaned
         and place not in s.observed.unclean
     ):
-        text = f"Removed Secret {place}: spec.expiry.date is over."
+        text = f"Removed {named(place)}: spec.expiry.date is over."
         note = Note("Normal", Reason.TARGET_CLEANED, text)
         return Decision(CleanTarget(place, target.version), Reason.EXPIRED, text, (note,))
     message = f"spec.expiry.date {end.date()} is over; write a later date, or delete this ApiKey."
@@ -98,7 +99,7 @@ def _after_the_end(s: Situation) -> Decision | None:
         message += f" Its key works until {s.status.expires_at:%Y-%m-%d %H:%M:%S} UTC unless you do."
     until = _next_due(s)
     if why := s.observed.unclean.get(place or ""):
-        message += f" Secret {place} cannot be removed yet: {why}"
+        message += f" {named(place)} cannot be removed yet: {why}"
         until = s.now + RECHECK
     sayings = [
         outcome.Saying("Ready", "False", Reason.EXPIRED, message),
@@ -147,7 +148,7 @@ def _leave(s: Situation) -> Decision | None:
     left = s.status.target.name if s.status.target and s.status.key_id is None else None
     if left is None or left == s.place or left in s.observed.cleaned or left in s.observed.unclean:
         return None
-    return Decision(CleanTarget(left, None), Reason.TARGET_CLEANED, f"Secret {left} never got a key.")
+    return Decision(CleanTarget(left, None), Reason.TARGET_CLEANED, f"{named(left)} never got a key.")
 
 
 def _adopt(s: Situation, why: Cause) -> Decision | None:
@@ -215,7 +216,7 @@ def _displaced(s: Situation) -> tuple[Note, ...]:
     if s.status.key_id is not None or record is None:
         return ()
     text = (
-        f"Key {record.key_id}, which an earlier ApiKey of this name left in Secret {s.place}, does not fit the spec and is replaced; "
+        f"Key {record.key_id}, which an earlier ApiKey of this name left in {named(s.place)}, does not fit the spec and is replaced; "
         "it stays alive at the platform: revoke it there, unless somebody still uses it."
     )
     return (Note("Warning", Reason.RETAINED, text),)
@@ -260,7 +261,7 @@ def _lay_out(s: Situation) -> Decision | None:
         refusal = s.observed.rehearsal
         status = outcome.refused(s, refusal.reason, refusal.message, stalled=True)
         return _say(s, status, refusal.reason, refusal.message, look_again(s, refusal), warn=True)
-    text = f"Secret {s.layout.name} was laid out anew with the same key."
+    text = f"{named(s.layout.name)} was laid out anew with the same key."
     return Decision(
         RewriteTarget(s.layout), Reason.TARGET_REWRITTEN, text, (Note("Normal", Reason.TARGET_REWRITTEN, text),)
     )
@@ -275,7 +276,7 @@ def _tidy(s: Situation) -> Decision | None:
     window = timedelta(seconds=s.observed.late_window)
     left = {c.target for c in s.status.closed_attempts if c.target and s.now >= c.closed_at + window} - in_use
     for place in sorted(left - s.observed.cleaned - s.observed.unclean.keys()):
-        return Decision(CleanTarget(place, None), Reason.TARGET_CLEANED, f"Secret {place} never got a key of use.")
+        return Decision(CleanTarget(place, None), Reason.TARGET_CLEANED, f"{named(place)} never got a key of use.")
     if done := frozenset(left & s.observed.cleaned):
         return Decision(
             WriteStatus(transitions.tidied(s, done), "drop"), Reason.TARGET_CLEANED, "A left place is clean."
@@ -327,7 +328,7 @@ def _unended(s: Situation) -> tuple[Reason, str] | None:
     for key_id, refusal in failed.items():
         return Reason.REVOCATION_FAILED, f"Key {key_id} cannot be revoked yet: {refusal.message}"
     for name, trouble in s.observed.unclean.items():
-        return Reason.TARGET_REFUSED, f"Secret {name} is no longer used and cannot be removed yet: {trouble}"
+        return Reason.TARGET_REFUSED, f"{named(name)} is no longer used and cannot be removed yet: {trouble}"
     return None
 
 

@@ -11,6 +11,7 @@ from keywright.api.apikey import called
 from keywright.api.reasons import Reason
 from keywright.planning import grants, schedule
 from keywright.planning.observed import Fact, Foreign, Present, Refusal
+from keywright.planning.places import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +59,7 @@ def target_unclaimed(s: Situation) -> Check:
         return None
     return Refusal(
         Reason.TARGET_CONFLICT,
-        f"ApiKey {s.observed.rival} already has the target Secret {_name(s)}; write another spec.target.secret.name.",
+        f"ApiKey {s.observed.rival} already has the target {named(s.place)}; write another spec.target.secret.name.",
     )
 
 
@@ -108,17 +109,17 @@ def target_free(s: Situation) -> Check:
     if isinstance(target, Foreign):
         return Refusal(
             Reason.TARGET_FOREIGN,
-            f"Secret {_name(s)} is {target.whose}; write another spec.target.secret.name, or delete that Secret if nobody needs it.",
+            f"{named(s.place)} is {target.whose}; write another spec.target.secret.name, or delete that Secret if nobody needs it.",
         )
     if isinstance(target, Present) and not s.is_mine(target):
         if s.observed.owner_exists:
             return Refusal(
                 Reason.TARGET_CONFLICT,
-                f"Secret {_name(s)} belongs to ApiKey {target.owner}; write another spec.target.secret.name.",
+                f"{named(s.place)} belongs to ApiKey {target.owner}; write another spec.target.secret.name.",
             )
         return Refusal(
             Reason.TARGET_FOREIGN,
-            f"Secret {_name(s)} was left by the ApiKey {target.owner}, which is gone; delete it, "
+            f"{named(s.place)} was left by the ApiKey {target.owner}, which is gone; delete it, "
             "or write another spec.target.secret.name.",
         )
     return None
@@ -153,7 +154,3 @@ _CHAIN: Final[tuple[Callable[[Situation], Check], ...]] = (
 def preflight(s: Situation) -> Check:
     """The first thing that stands in the way; None where a key may be asked for."""
     return next((found for check in _CHAIN if (found := check(s)) is not None), None)
-
-
-def _name(s: Situation) -> str:
-    return s.layout.name if s.layout else ""

@@ -14,6 +14,7 @@ from keywright.api.reasons import Reason
 from keywright.keys import AttemptId
 from keywright.planning import outcome, schedule, transitions
 from keywright.planning.observed import Absent, Fact, Foreign, IssuerFacts, Present, Refusal
+from keywright.planning.places import named
 from keywright.planning.steps import Decision, FenceTarget, IssueAndDeliver, Look, Note, RevokeKey, Wait, WriteStatus
 from keywright.planning.strays import in_use
 
@@ -120,7 +121,7 @@ def settle(s: Situation, record: KeyRecord, *, adopted: bool) -> Decision:
     """The one status write after a delivery."""
     status = transitions.settled(s, record, adopted=adopted)
     verb = "Adopted" if adopted else "Issued"
-    text = f"{verb} key {record.masked} ({record.key_id}), revision {status.revision}, in Secret {s.layout.name if s.layout else ''}"
+    text = f"{verb} key {record.masked} ({record.key_id}), revision {status.revision}, in {named(s.place)}"
     text += f"; it works until {record.expires_on} (UTC)." if record.expires_on else "; it never expires."
     notes = [Note("Normal", Reason.ADOPTED if adopted else Reason.ISSUED, text)]
     attempt = s.status.attempt

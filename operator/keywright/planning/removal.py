@@ -15,6 +15,7 @@ from keywright.api.reasons import Reason
 from keywright.keys import KeyId, Tag
 from keywright.planning import outcome, schedule, transitions
 from keywright.planning.observed import Fact, Present, Refusal
+from keywright.planning.places import named
 from keywright.planning.recovery import RECHECK, late_keys, look_again, open_attempt
 from keywright.planning.steps import (
     CleanTarget,
@@ -65,11 +66,11 @@ def overlaps_over(s: Situation) -> Decision | None:
     left = [p for p in due if p.target and p.target not in in_use | s.observed.cleaned and p.key_id in gone]
     for entry in left:
         if entry.target and entry.target not in s.observed.unclean:
-            text = f"Removed Secret {entry.target}: the key has moved to Secret {home}."
+            text = f"Removed {named(entry.target)}: the key has moved to {named(home)}."
             return Decision(
                 CleanTarget(entry.target, None),
                 Reason.TARGET_CLEANED,
-                f"Secret {entry.target} is no longer used.",
+                f"{named(entry.target)} is no longer used.",
                 (Note("Normal", Reason.TARGET_CLEANED, text),),
             )
     # What could not be cleaned stays written down with its key: else nobody would come back for it.
@@ -132,7 +133,7 @@ def _revoke(s: Situation) -> Decision | None:
         if key_id not in s.observed.revoked and key_id not in failed:
             why = "its ApiKey is deleted"
             if key_id == s.status.key_id and not s.bound:
-                why += f"; deletionPolicy: Retain has nothing to keep, since Secret {s.home} {_lost(s)}"
+                why += f"; deletionPolicy: Retain has nothing to keep, since {named(s.home)} {_lost(s)}"
             text = f"Revoked key {key_id}: {why}."
             note = Note("Normal", Reason.REVOKED, text)
             # A namespace on its way out takes no event: the log has it too.
@@ -229,20 +230,20 @@ def _clean(s: Situation) -> Decision | None:
     for name in dict.fromkeys(names):
         if name and name != kept and name not in s.observed.cleaned:
             if name in s.observed.unclean:
-                message = f"Secret {name} cannot be removed yet: {s.observed.unclean[name]}"
+                message = f"{named(name)} cannot be removed yet: {s.observed.unclean[name]}"
                 return _waiting(s, Reason.TARGET_REFUSED, message, s.now + RECHECK, stalled=True)
-            return Decision(CleanTarget(name, None), Reason.TARGET_CLEANED, f"Secret {name} is removed.")
+            return Decision(CleanTarget(name, None), Reason.TARGET_CLEANED, f"{named(name)} is removed.")
     if kept is None:
         return None
     if s.record_at(kept) is None or s.laid_out_at(kept):
         return None
     if isinstance(s.observed.rehearsal, Refusal):
-        message = f"Secret {kept} would go with its ApiKey, and cannot be unbound: {s.observed.rehearsal.message}"
+        message = f"{named(kept)} would go with its ApiKey, and cannot be unbound: {s.observed.rehearsal.message}"
         return _waiting(s, s.observed.rehearsal.reason, message, s.now + RECHECK, stalled=True)
     if s.undone_until(kept) is not None:
         return None  # somebody changes its looks back; what bound it is gone
     return Decision(
-        RewriteTarget(s.layout_at(kept)), Reason.RETAINED, f"Secret {kept} is no longer bound to its ApiKey."
+        RewriteTarget(s.layout_at(kept)), Reason.RETAINED, f"{named(kept)} is no longer bound to its ApiKey."
     )
 
 
@@ -261,7 +262,7 @@ def _farewell(s: Situation) -> Decision:
     if not s.status.key_id or not _retained(s):
         text = left[0].message if left else "All keys are revoked."
         return Decision(ReleaseFinalizer(), Reason.DELETING, text, tuple(left))
-    text = f"Key {s.status.key_id} stays alive in Secret {s.home}, as deletionPolicy: Retain says."
+    text = f"Key {s.status.key_id} stays alive in {named(s.home)}, as deletionPolicy: Retain says."
     return Decision(ReleaseFinalizer(), Reason.RETAINED, text, (*left, Note("Normal", Reason.RETAINED, text)))
 
 

@@ -13,6 +13,7 @@ from keywright.api.apikey import called
 from keywright.api.reasons import Reason
 from keywright.planning import fit
 from keywright.planning.observed import Absent, Foreign
+from keywright.planning.places import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +54,7 @@ def target_missing(s: Situation) -> Cause | None:
     """The target is gone, and the plaintext with it; somebody else may have made another in its place."""
     if not isinstance(s.target, Absent | Foreign) or s.moved:
         return None
-    return Cause(Reason.TARGET_MISSING, f"The target {_place(s)} is gone, and the plaintext with it.")
+    return Cause(Reason.TARGET_MISSING, f"{named(s.place)} is gone, and the plaintext with it.")
 
 
 def target_drifted(s: Situation) -> Cause | None:
@@ -61,7 +62,7 @@ def target_drifted(s: Situation) -> Cause | None:
     if s.target is None or s.moved:
         return None
     if s.record is None or s.record.key_id != s.status.key_id:
-        return Cause(Reason.TARGET_DRIFTED, f"Somebody changed the key or its record in {_place(s)}.")
+        return Cause(Reason.TARGET_DRIFTED, f"Somebody changed the key or its record in {named(s.place)}.")
     return None
 
 
@@ -165,7 +166,3 @@ def paused_until(s: Situation) -> datetime | None:
     if at is None or s.status.observed_generation != s.observed.subject.generation:
         return None
     return at if s.now < at <= s.now + _LONGEST_PAUSE else None
-
-
-def _place(s: Situation) -> str:
-    return f"Secret {s.layout.name}" if s.layout else "target"
