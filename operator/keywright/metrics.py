@@ -23,6 +23,7 @@ class Metrics:
     adopted: Counter
     revoked: Counter
     irrevocable: Gauge
+    old_keys_in_use: Gauge
     attempts_closed: Counter
     reconcile_seconds: Histogram
     reconcile_errors: Counter
@@ -49,6 +50,11 @@ class Metrics:
             irrevocable=Gauge(
                 "keywright_irrevocable_keys",
                 "Keys that are to end and cannot be revoked or looked for: the credentials of their issuer are gone.",
+                registry=registry,
+            ),
+            old_keys_in_use=Gauge(
+                "keywright_old_keys_in_use",
+                "Older keys, still alive, that were used after the day on which they were replaced.",
                 registry=registry,
             ),
             attempts_closed=Counter(

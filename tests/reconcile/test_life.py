@@ -93,14 +93,17 @@ async def test_no_overlap_revokes_in_the_same_pass():
 
 
 async def test_a_compromise_ends_all_older_keys_at_once():
-    """The new key is delivered first."""
+    """The new key is delivered first, and an event names those that end."""
     world = await a_settled_world()
     world.annotate(rotate="1")
     await world.settle()
+    older = {*world.live()}
     world.annotate(compromised="yes")
     await world.settle(within=timedelta(seconds=2))
     assert len(world.live()) == 1
     world.one_key()
+    [text] = [event.message for event in world.cluster.events if event.reason == "Compromised"]
+    assert all(key_id in text for key_id in older)
 
 
 async def test_ten_triggers_in_a_second_are_one_rotation():

@@ -47,7 +47,12 @@ class PreviousKey(Kind):
 
     key_id: str = Field(description="Its id at the issuer.")
     issuer: KeyIssuerIdentity = Field(description="The issuer that made it, where it is revoked.")
+    replaced_at: Timestamp | None = Field(default=None, description="When its successor was delivered.")
     revoke_at: Timestamp = Field(description="When it is revoked.")
+    used_on: date | None = Field(
+        default=None,
+        description="The day the issuer last saw it used, where that is later than the day it was replaced: somebody has not moved over.",
+    )
     target: str | None = Field(
         default=None, description="The Secret it stood in, where that is another one than now: cleaned with it."
     )

@@ -80,6 +80,7 @@ class Reason(StrEnum):
     ABANDONED = "Abandoned"
     EXPIRY_CLAMPED = "ExpiryClamped"
     OVERLAP_FULL = "OverlapFull"
+    OLD_KEY_IN_USE = "OldKeyInUse"
     STRAY_KEY = "StrayKey"
 
     # KeyIssuer, ClusterKeyIssuer.
@@ -149,6 +150,7 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.ABANDONED: "Released by keywright.dev/abandon; the event names the keys left at the issuer.",
     Reason.EXPIRY_CLAMPED: "The platform's policy gave another last day than asked.",
     Reason.OVERLAP_FULL: "More than five older keys were alive; the oldest was revoked early.",
+    Reason.OLD_KEY_IN_USE: "An older key was used after the day on which it was replaced: somebody has not moved over.",
     Reason.STRAY_KEY: "A live key has this cluster's tag and nothing names it, or somebody uses it; it is left: see keywright sweep.",
     Reason.ADMIN_KEY_WORKS: "The issuer accepts the admin key.",
     Reason.KEYS_VANISHED: "The issuer lists none of the keys that it should: nothing is re-issued before a person has looked.",

@@ -192,6 +192,8 @@ class Observed:
     """Whether the namespace is being deleted."""
     last_used: date | None = None
     """The day that the inventory has for the current key."""
+    previous_used: Mapping[KeyId, date] = field(default_factory=dict)
+    """The days that the inventory has for older keys."""
     key_gone: bool = False
     """The inventory missed the current key twice in a row."""
     fresh_attempt: AttemptId | None = None

@@ -14,7 +14,7 @@ from keywright.planning.observed import Absent, Fact, IssuerFacts, Present, Refu
 from keywright.planning.places import named
 from keywright.planning.preflight import preflight
 from keywright.planning.recovery import RECHECK, late_keys, look_again, open_attempt, settle
-from keywright.planning.removal import deletion, overlaps_over
+from keywright.planning.removal import deletion, overlaps_over, still_used
 from keywright.planning.situation import Situation
 from keywright.planning.steps import (
     AddFinalizer,
@@ -48,6 +48,7 @@ def plan(spec: ApiKeySpec, status: ApiKeyStatus, observed: Observed, now: dateti
         open_attempt(s)
         or late_keys(s)
         or _known_target(s)
+        or still_used(s)
         or overlaps_over(s)
         or _keep_finalizer(s)
         or _after_the_end(s)

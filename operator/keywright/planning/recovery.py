@@ -146,6 +146,12 @@ def settle(s: Situation, record: KeyRecord, *, adopted: bool) -> Decision:
                 "Neither expiry nor schedule is set; the platform advises spec.expiry.validity, such as 90d.",
             )
         )
+    if s.status.key_id is not None and status.previous and status.handled.compromised != s.status.handled.compromised:
+        older = ", ".join(p.key_id for p in status.previous)
+        text = (
+            f"Said to be compromised by keywright.dev/compromised: a new key is delivered, and {older} is revoked now."
+        )
+        notes.append(Note("Warning", Reason.COMPROMISED, text))
     if len(status.previous) > transitions.MOST_PREVIOUS:
         notes.append(
             Note(

@@ -35,7 +35,27 @@ if TYPE_CHECKING:
     from keywright.api.apikey import KeyIssuerIdentity
     from keywright.planning.situation import Situation
 
-__all__ = ["deletion", "irrevocable", "overlaps_over"]
+__all__ = ["deletion", "irrevocable", "overlaps_over", "still_used"]
+
+
+def still_used(s: Situation) -> Decision | None:
+    """Warn, once a day and key, where the issuer saw an older key used on a day after the one on which it was replaced."""
+    used = s.observed.previous_used
+    days = {
+        KeyId(p.key_id): day
+        for p in s.status.previous
+        if (day := used.get(KeyId(p.key_id))) and p.replaced_at and day > (p.used_on or p.replaced_at.date())
+    }
+    if not days:
+        return None
+    texts = [
+        f"The older key {p.key_id} was used on {days[KeyId(p.key_id)]}, after the day it was replaced: somebody has not moved over to the "
+        f"key in {named(s.home)}, and fails once the older one is revoked, at {p.revoke_at:%Y-%m-%d %H:%M:%S} UTC."
+        for p in s.status.previous
+        if p.key_id in days
+    ]
+    notes = tuple(Note("Warning", Reason.OLD_KEY_IN_USE, text) for text in texts)
+    return Decision(WriteStatus(transitions.still_used(s, days), "report"), Reason.OLD_KEY_IN_USE, texts[0], notes)
 
 
 def overlaps_over(s: Situation) -> Decision | None:

@@ -20,15 +20,16 @@ from keywright.api.apikey_status import (
     WorkspaceStatus,
 )
 from keywright.api.reasons import Reason
-from keywright.keys import end_of_day
+from keywright.keys import KeyId, end_of_day
 from keywright.planning import schedule
 from keywright.planning.outcome import Saying, conditions, failing, steady
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Mapping
+    from datetime import date, datetime
 
     from keywright.api.apikey_status import ApiKeyStatus
-    from keywright.keys import AttemptId, KeyId, KeyRecord
+    from keywright.keys import AttemptId, KeyRecord
     from keywright.planning.observed import Failure
     from keywright.planning.situation import Situation
 
@@ -42,6 +43,7 @@ __all__ = [
     "intended",
     "left_in_use",
     "settled",
+    "still_used",
     "tidied",
 ]
 
@@ -101,7 +103,9 @@ def settled(s: Situation, record: KeyRecord, *, adopted: bool) -> ApiKeyStatus:
         if status.expires_at:
             revoke_at = min(revoke_at, max(now, status.expires_at))
         moved = s.home if s.moved else None
-        previous.append(PreviousKey(key_id=status.key_id, issuer=status.issuer, revoke_at=revoke_at, target=moved))
+        previous.append(
+            PreviousKey(key_id=status.key_id, issuer=status.issuer, replaced_at=now, revoke_at=revoke_at, target=moved)
+        )
     if leaked:
         previous = [p.model_copy(update={"revoke_at": now}) for p in previous]
     for i in range(len(previous) - MOST_PREVIOUS):
@@ -172,6 +176,12 @@ def dropped(s: Situation, gone: frozenset[KeyId]) -> ApiKeyStatus:
     if ready is None or ready.status != "True" or ready.reason not in (Reason.ISSUED, Reason.SUSPENDED):
         return after
     return steady(s.with_status(after))
+
+
+def still_used(s: Situation, days: Mapping[KeyId, date]) -> ApiKeyStatus:
+    """Older keys were used on these days, after they had been replaced."""
+    previous = [p.model_copy(update={"used_on": days.get(KeyId(p.key_id), p.used_on)}) for p in s.status.previous]
+    return s.status.model_copy(update={"previous": previous})
 
 
 def forgotten(s: Situation, old: frozenset[AttemptId]) -> ApiKeyStatus:

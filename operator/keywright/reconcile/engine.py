@@ -117,6 +117,7 @@ class Engine:
         self._workers = Workers(self.queue, self._reconcile, count=settings.workers, metrics=metrics)
         self._issuer_workers = Workers(self.issuers, self._refresh, count=settings.issuer_workers, metrics=metrics)
         self._hold_workers = Workers(self.holds, self._hold, count=settings.issuer_workers, metrics=metrics)
+        metrics.old_keys_in_use.set_function(lambda: _old_keys_in_use(cluster.api_keys()))
         metrics.queue_depth.set_function(lambda: self.queue.overdue()[0])
         metrics.queue_overdue_seconds.set_function(lambda: self.queue.overdue()[1])
 
@@ -208,6 +209,10 @@ class Engine:
         elif self.directory.holding.is_held(ref, found):
             await self.directory.remember(ref)  # the inventory takes its time at a start, and lists
         return due
+
+
+def _old_keys_in_use(seen: Iterable[Object]) -> int:
+    return sum("usedOn" in p for each in seen for p in (each.get("status") or {}).get("previous") or ())
 
 
 def _ref(kind: str, issuer: Object) -> Ref:

@@ -285,14 +285,14 @@ class Inventory:
         return [seen for seen in self._cluster.api_keys() if identity.uid in _issuers_named(seen)]
 
     def _wake_concerned(self, book: _Book, concerned: list[Object]) -> None:
-        """ApiKeys with a late key, whose key is gone, or was used on another day than their status says."""
+        """ApiKeys with a late key, whose key is gone, or was used on another day than their status says, or an older one after its time."""
         for seen in concerned:
             status = seen.get("status") or {}
             late = status.get("closedAttempts") and book.by_uid8.get(seen["metadata"]["uid"][:8])
             key_id = status.get("keyId", "")
             used = book.used.get(key_id)
             used_anew = used is not None and used.isoformat() != status.get("lastUsed")
-            if late or used_anew or key_id in book.sightings.gone:
+            if late or used_anew or key_id in book.sightings.gone or _used_after(status, book.used):
                 self._wake(_name_of(seen))
 
     def _tell_strays(self, ref: Ref, found: Object, book: _Book, counted: Survey) -> None:
@@ -347,6 +347,15 @@ def _issuers_named(seen: Object) -> set[str]:
     status = seen.get("status") or {}
     entries = [status, status.get("attempt"), *(status.get("closedAttempts") or ()), *(status.get("previous") or ())]
     return {entry["issuer"]["uid"] for entry in entries if entry and entry.get("issuer")}
+
+
+def _used_after(status: Object, used: Mapping[str, date]) -> bool:
+    """Whether an older key was used on a later day than its status knows of, and than the one on which it was replaced."""
+    return any(
+        used[p["keyId"]].isoformat() > (p.get("usedOn") or p.get("replacedAt") or "~")[:10]
+        for p in status.get("previous") or ()
+        if p["keyId"] in used
+    )
 
 
 def _current_keys(concerned: list[Object], identity: KeyIssuerIdentity, begun: datetime) -> dict[str, datetime]:

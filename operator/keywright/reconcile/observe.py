@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from keywright.api.reading import read_spec, read_status
 from keywright.api.reasons import Reason
 from keywright.errors import Conflict, Rejected
-from keywright.keys import ResourceKey
+from keywright.keys import KeyId, ResourceKey
 from keywright.planning.observed import Absent, Fact, Observed, Present, Refusal, Rewriting, Subject
 from keywright.ports.cluster import FINALIZER
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from keywright.api.apikey import ApiKeySpec, KeyIssuerIdentity
     from keywright.api.apikey_status import ApiKeyStatus
-    from keywright.keys import AttemptId, KeyId
+    from keywright.keys import AttemptId
     from keywright.planning.observed import TargetState
     from keywright.planning.situation import Situation
     from keywright.planning.steps import Look
@@ -133,7 +133,9 @@ class Observer:
         self._inventory.strike(key_id)
 
     def _with_key(self, observed: Observed, status: ApiKeyStatus) -> Observed:
-        """What the inventory knows of the current key: never a word on the one before it."""
+        """What the inventory knows of the current key and of the older ones, each for itself."""
+        days = {KeyId(p.key_id): self._inventory.last_used(p.key_id) for p in status.previous}
+        observed = replace(observed, previous_used={key_id: day for key_id, day in days.items() if day})
         if status.key_id is None:
             return replace(observed, key_gone=False, last_used=None)
         gone, used = self._inventory.is_gone(status.key_id), self._inventory.last_used(status.key_id)
