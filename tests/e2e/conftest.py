@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.conftest import ROOT, Plane, bring_up
+from tests.conftest import ROOT, SERVED, Plane, bring_up
 from tests.running import Operator, Sandbox
 
 from keywright.devcluster import write_kubeconfig
@@ -24,7 +24,7 @@ MIN_INTERVAL = 3
 @pytest.fixture(scope="session")
 def served_plane() -> Plane:
     """The control plane that the operator serves."""
-    return bring_up("served")
+    return bring_up(SERVED)
 
 
 @pytest.fixture(scope="session")
