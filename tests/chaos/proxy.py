@@ -71,9 +71,13 @@ class Exchange:
     async def forward(self) -> bytes:
         """Ask the platform, once; its whole answer."""
         reader, writer = await asyncio.wait_for(asyncio.open_connection(*self.upstream), _CONNECT)
-        writer.write(self.raw)
-        answer = await reader.read()
-        writer.close()
+        try:
+            writer.write(self.raw)
+            answer = await reader.read()
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()  # else the loop may end before the socket does
         self.status = int(answer.split(b" ", 2)[1])
         # The platform was asked to close the connection; the operator was not.
         return re.sub(rb"\r\nconnection: close(?=\r\n)", b"", answer, count=1, flags=re.IGNORECASE)
@@ -281,6 +285,8 @@ class FaultProxy:
         finally:
             self._open.pop(asyncio.current_task(), None)
             writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = await reader.readuntil(b"\r\n\r\n")
