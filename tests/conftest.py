@@ -210,6 +210,15 @@ def apply_all(plane: Plane) -> None:
     plane.kubectl("apply", "--server-side", "-k", str(ROOT / "manifests"))
 
 
+def grant(plane: Plane, rights: str, namespace: str, folder: Path) -> None:
+    """Apply one of manifests/'s folders of rights in a namespace, as its kustomization.yaml says to."""
+    shutil.copytree(ROOT / "manifests" / rights, folder / rights)
+    overlay = folder / f"{rights}-there"
+    overlay.mkdir()
+    (overlay / "kustomization.yaml").write_text(f"namespace: {namespace}\nresources: [../{rights}]\n")
+    plane.kubectl("apply", "--server-side", "-k", str(overlay))
+
+
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     with (folder / "lock").open("w") as lock:

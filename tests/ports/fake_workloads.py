@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tests.ports.faults import Faults
 
 from keywright.errors import Rejected, Unauthorized
 from keywright.planning.observed import RolledOut, Rolling
+from keywright.ports.lease import Unshared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from keywright.api.apikey import RestartRef
+    from keywright.ports.lease import Lease
 
 __all__ = ["FakeWorkloads", "Workload", "WorkloadStore"]
 
@@ -35,7 +38,7 @@ class WorkloadStore:
     def __init__(self, clock: Callable[[], datetime], takes: Callable[[], timedelta | None] = lambda: None) -> None:
         """`takes`: how long the next rollout lasts; None: until somebody completes it."""
         self._clock = clock
-        self._takes = takes
+        self.takes = takes
         self.stored: dict[tuple[str, RestartRef], Workload] = {}
         self.forbidden = False
         """Whether there is no right to them."""
@@ -54,8 +57,15 @@ class WorkloadStore:
             return
         there.annotations[annotation] = value
         there.rolls.append(value)
-        lasts = self._takes()
+        lasts = self.takes()
         there.complete_at = None if lasts is None else self._clock() + lasts
+
+    def mend(self) -> None:
+        """There is the right to them, what hangs is complete, and from now on every rollout takes half a minute."""
+        self.forbidden = False
+        self.takes = lambda: timedelta(seconds=30)
+        for there in self.stored.values():
+            there.complete_at = there.complete_at or self._clock()
 
     def progress(self, there: Workload) -> RolledOut | Rolling:
         """By the clock."""
@@ -66,9 +76,10 @@ class WorkloadStore:
 class FakeWorkloads:
     """Implements keywright.ports.workloads.Workloads over a store."""
 
-    def __init__(self, store: WorkloadStore, faults: Faults | None = None) -> None:
-        """Counts what it is asked."""
+    def __init__(self, store: WorkloadStore, faults: Faults | None = None, lease: Lease | None = None) -> None:
+        """Counts what it is asked; asks the lease last."""
         self.store = store
+        self._lease = lease or Unshared()
         self.faults = faults or Faults()
         self.reads = 0
         self.writes: list[RestartRef] = []
@@ -78,6 +89,7 @@ class FakeWorkloads:
     ) -> RolledOut | Rolling | None:
         """One write."""
         await self.faults.before("restart")
+        self._lease.require(0.0)
         there = self._find(namespace, workload)
         if there is None:
             return None
