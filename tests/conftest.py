@@ -137,6 +137,13 @@ class Plane:
                             content_type="application/merge-patch+json",
                         )
 
+    def may(self, verb: str, group: str, resource: str, namespace: str) -> bool:
+        """Whether the operator's ServiceAccount has a right: the apiserver takes a moment to know of a new Role."""
+        asked = {"namespace": namespace, "verb": verb, "group": group, "resource": resource}
+        user = {"user": "system:serviceaccount:keywright-system:keywright", "resourceAttributes": asked}
+        answer = self.call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {"spec": user})
+        return answer["status"]["allowed"]
+
     def token_of(self, namespace: str, service_account: str) -> str:
         """A real ServiceAccount's token, by TokenRequest."""
         answer = self.call(

@@ -14,6 +14,7 @@ from tests.conftest import grant
 from tests.ports.cluster_contract import ClusterContract
 from tests.ports.sink_contract import SinkContract
 from tests.ports.workloads_contract import WorkloadsContract
+from tests.running import wait_for
 
 from keywright.adapters.kube_objects import KubeCluster
 from keywright.adapters.kube_secret import SecretSink
@@ -186,6 +187,7 @@ class RealWorkloads:
         """The Role is unbound again."""
         path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{self.namespace}/rolebindings/keywright-restart"
         self.plane.call("DELETE", path)
+        wait_for(lambda: not self.plane.may("patch", "apps", "deployments", self.namespace), "the right is gone")
         return self.port
 
     def _at(self, workload: RestartRef) -> str:
@@ -199,5 +201,7 @@ class TestKubeWorkloads(WorkloadsContract):
     async def place(self, plane: Plane, namespace: str, tmp_path):
         """A new namespace for each law, in which the right is given."""
         grant(plane, "restart", namespace, tmp_path)
+        wait_for(lambda: plane.may("patch", "apps", "deployments", namespace), "the right is known")
+        wait_for(lambda: plane.may("patch", "argoproj.io", "rollouts", namespace), "the right is known")
         async with await connected(plane, tmp_path) as api:
             yield RealWorkloads(api, plane, namespace)
