@@ -364,6 +364,25 @@ async def test_two_operators_restart_a_workload_once():
     assert world.status().rollout.pending[0].restarted_at
 
 
+async def test_a_pass_that_stood_still_does_not_restart_for_an_older_key():
+    """Right after its settling another operator restarts, rotates and restarts again: the first one reads before it goes on."""
+    world, web = await a_world()
+    slow = world.process
+    fast = world.start()
+    world.process = slow
+
+    def overtake() -> None:
+        world.annotate(compromised="yes")
+        drive(fast.reconciler.reconcile(KEY))
+
+    world.faults.strike = _once("after patch_status of ApiKey", overtake)
+    world.annotate(rotate="now")
+    await world.settle()
+    assert world.status().revision == 3
+    assert len(web.rolls) == 3
+    assert len(set(web.rolls)) == 3
+
+
 async def test_without_the_lease_nothing_is_restarted_and_nothing_written_down():
     """NotLeading ends the pass where it stands; the next leader restarts."""
     world, web = await a_world()
