@@ -23,6 +23,7 @@ from keywright.adapters.kube_lease import KubeLease, longest_call, place_of
 from keywright.adapters.kube_login import own_namespace
 from keywright.adapters.kube_objects import KubeCluster
 from keywright.adapters.kube_secret import SecretSink
+from keywright.adapters.kube_workloads import KubeWorkloads
 from keywright.adapters.mistral import mistral_factory
 from keywright.errors import Ambiguous, Rejected, Retryable, Terminal, Unauthorized
 from keywright.keys import AttemptId, ResourceKey
@@ -148,6 +149,7 @@ class Operator:
         self.engine = Engine(
             cluster=self.cluster,
             sink=self.sink,
+            workloads=KubeWorkloads(api),
             factory=mistral_factory(
                 allow_insecure=options.allow_insecure_issuers,
                 on_request=self._requested,

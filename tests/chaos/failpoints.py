@@ -19,6 +19,7 @@ from keywright import bootstrap
 from keywright.adapters import mistral
 from keywright.adapters.kube_objects import KubeCluster
 from keywright.adapters.kube_secret import SecretSink
+from keywright.adapters.kube_workloads import KubeWorkloads
 from keywright.adapters.mistral import MistralIssuer
 from keywright.planning.steps import WriteStatus
 from keywright.reconcile import engine
@@ -55,6 +56,7 @@ def install() -> None:
     for cls, effects in (
         (_Cluster, ("add_finalizer", "remove_finalizer", "patch_status")),
         (_Sink, ("deliver", "fence", "rewrite", "clean")),
+        (_Workloads, ("restart",)),
         (_Issuer, ("create", "revoke", "check")),
         (bootstrap.Operator, ("sync",)),
     ):
@@ -62,6 +64,7 @@ def install() -> None:
             setattr(cls, effect, _passing(effect, getattr(cls, effect)))
     bootstrap.KubeCluster = _Cluster
     bootstrap.SecretSink = _Sink
+    bootstrap.KubeWorkloads = _Workloads
     mistral.MistralIssuer = _Issuer
     engine.Executor = _Executor
 
@@ -71,6 +74,10 @@ class _Cluster(KubeCluster):
 
 
 class _Sink(SecretSink):
+    """Passes by the places."""
+
+
+class _Workloads(KubeWorkloads):
     """Passes by the places."""
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.conftest import ROOT, SERVED, Plane, bring_up
+from tests.conftest import SERVED, Plane, bring_up, grant
 from tests.running import Operator, Sandbox
 
 from keywright.devcluster import write_kubeconfig
@@ -74,11 +73,7 @@ def namespaced_operator(plane: Plane, tmp_path: Path) -> Iterator[Callable[[str]
     started: list[Operator] = []
 
     def start(namespace: str) -> Operator:
-        shutil.copytree(ROOT / "manifests" / "namespaced", tmp_path / "rights")
-        overlay = tmp_path / "overlay"
-        overlay.mkdir()
-        (overlay / "kustomization.yaml").write_text(f"namespace: {namespace}\nresources: [../rights]\n")
-        plane.kubectl("apply", "--server-side", "-k", str(overlay))
+        grant(plane, "namespaced", namespace, tmp_path)
         kubeconfig = tmp_path / "kubeconfig"
         token = plane.token_of(namespace, "keywright")
         write_kubeconfig(kubeconfig, server=plane.server, ca_file=plane.ca_file, token=token)

@@ -248,9 +248,9 @@ def a_cluster_issuer_grants_nothing_by_itself(team: Team):
 @scenarios
 def fields_without_effect_are_said(team: Team):
     """What this version does not act on yet is named in the status."""
-    team.create(rotation={"restart": [{"kind": "Deployment", "name": "search-api"}]})
+    team.create(target={"secret": {"name": "search-key", "adopt": True}})
     team.ready()
-    assert "Without effect in this version: rotation.restart" in team.condition()["message"]
+    assert "Without effect in this version: target.secret.adopt" in team.condition()["message"]
 
 
 @scenarios

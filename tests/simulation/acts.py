@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.ports.fake_sink import Stored
-from tests.simulation.names import KEY, RIVAL, SECRETS, issuer_key
+from tests.simulation.names import KEY, NOTHING, RIVAL, SECRETS, WEB, issuer_key
 
 from keywright.keys import KeyId, Workspace
 from keywright.ports.cluster import FINALIZER
@@ -57,7 +57,25 @@ class Acts:
         self._edit(issuerRef={"name": ("main", "spare")[arg % 2]})
 
     def _edit_overlap(self, arg: int) -> None:
-        self._edit(rotation={"overlap": ("0s", "5m", "48h", "30m")[arg % 4]})
+        self._edit_rotation(overlap=("0s", "5m", "48h", "30m")[arg % 4])
+
+    def _edit_restart(self, arg: int) -> None:
+        self._world.invariants.touches(self._site)
+        self._edit_rotation(restart=[w.to_dict() for w in ((WEB,), (), (WEB, NOTHING), (NOTHING,))[arg % 4]])
+
+    def _edit_rotation(self, **fields: Any) -> None:
+        if (obj := self._api_key()) is not None:
+            self._edit(rotation={**obj["spec"]["rotation"], **fields})
+
+    def _edit_workloads(self, arg: int) -> None:
+        """The Deployment goes, or comes again; the right to it is taken away, or given back."""
+        workloads, at = self._site.workloads, (KEY.namespace, WEB)
+        if arg % 4 == 0:
+            workloads.stored.pop(at, None)
+        elif arg % 4 == 1 and at not in workloads.stored:
+            workloads.create(*at)
+        elif arg % 4 > 1:
+            workloads.forbidden = arg % 4 == 2
 
     def _suspend_or_resume(self, arg: int) -> None:
         self._edit(suspend=arg % 2 == 0)

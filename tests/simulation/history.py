@@ -38,8 +38,19 @@ _WRITES: Final = (
     "fence",
     "rewrite",
     "clean",
+    "restart",
 )
-_READS: Final = ("list_keys", "workspaces", "user_id", "check", "read target", "rehearse", "refresh", "read_value")
+_READS: Final = (
+    "list_keys",
+    "workspaces",
+    "user_id",
+    "check",
+    "read target",
+    "rehearse",
+    "refresh",
+    "read_value",
+    "look at rollout",
+)
 
 POINTS: Final[dict[str, tuple[How, ...]]] = {
     "before create": (
@@ -52,6 +63,7 @@ POINTS: Final[dict[str, tuple[How, ...]]] = {
     **{f"before {call}": ("crash", "freeze", "slow", "unavailable", "conflict") for call in _WRITES},
     **{f"after {call}": ("crash", "freeze", "slow", "lost") for call in _WRITES},
     **{f"before {call}": ("crash", "freeze", "slow", "unavailable") for call in _READS},
+    "before restart": ("crash", "freeze", "slow", "unavailable", "rejected"),
     "before deliver": ("crash", "freeze", "slow", "unavailable", "conflict", "rejected", "lost"),
 }
 """Where something can go wrong, and how."""
@@ -64,6 +76,8 @@ ACTS: Final = (
     "edit target",
     "edit issuer",
     "edit overlap",
+    "edit restart",
+    "edit workloads",
     "edit template",
     "suspend or resume",
     "retain or revoke",

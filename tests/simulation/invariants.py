@@ -15,8 +15,10 @@ from tests.simulation.names import KEY
 from tests.simulation.process import CLUSTER_ID, MIN_INTERVAL
 from tests.simulation.rest import AtRest, named_in
 
+from keywright.api.apikey import RestartRef
 from keywright.api.reading import issuers_recorded
 from keywright.keys import KeyRecord, ResourceKey, Tag
+from keywright.planning.observed import Rolling
 
 if TYPE_CHECKING:
     from tests.ports.fake_issuer import FakePlatform
@@ -117,6 +119,10 @@ class Invariants(AtRest):
         self.clock_jumped = True
         self._touched[site.name, KEY] = self._world.time()
 
+    def touches(self, site: Site) -> None:
+        """Somebody edits what an older key waits for: keywright hears of it a moment later."""
+        self._touched[site.name, KEY] = self._world.time()
+
     def people_revoked(self) -> None:
         """In the platform's console."""
         for platform in self._world.platforms.values():
@@ -152,6 +158,8 @@ class Invariants(AtRest):
                 self._rightly_revoked(site, platform)
         elif call == "deliver":
             self._displaced(site)
+        elif call == "restart":
+            self._restarted_twice(site)
 
     def broken(self) -> str | None:
         """What does not hold now."""
@@ -234,6 +242,7 @@ class Invariants(AtRest):
                 self._problem = f"the current key {key_id} of {key} was revoked"
             if key_id not in {p["keyId"] for p in status.get("previous") or ()}:
                 continue
+            self._before_the_rollouts(site, obj, key_id)
             place = ResourceKey(key.namespace, status["target"]["name"])
             there = site.secrets.stored.get(place)
             holds = (
@@ -243,6 +252,31 @@ class Invariants(AtRest):
             )
             if not holds and not self._lately(site, place):
                 self._problem = f"the older key {key_id} of {key} was revoked while {place} held no newer one"
+
+    def _before_the_rollouts(self, site: Site, obj: Object, key_id: str) -> None:
+        """An older key that waits for a rollout ends once that is complete, or after a day. Without a lease nobody knows."""
+        status, key = obj["status"], ResourceKey(obj["metadata"]["namespace"], obj["metadata"]["name"])
+        [until] = [p.get("rolloutsUntil") for p in status["previous"] if p["keyId"] == key_id]
+        if self._world.history.operators == "two" or self._lately(site, key) or until is None:
+            return
+        if site.clock() >= datetime.fromisoformat(until):
+            return
+        wanted = [RestartRef.model_validate(w) for w in obj["spec"]["rotation"].get("restart") or ()]
+        for entry in (status.get("rollout") or {}).get("pending", ()):
+            workload = RestartRef(kind=entry["kind"], name=entry["name"])
+            there = site.workloads.stored.get((key.namespace, workload))
+            if workload in wanted and there is not None and isinstance(site.workloads.progress(there), Rolling):
+                self._problem = (
+                    f"the older key {key_id} of {key} was revoked before the rollout of {entry['name']} was complete"
+                )
+
+    def _restarted_twice(self, site: Site) -> None:
+        """Once for each key; people who put an older status back ask for it again, and without a lease a sleeper may be late."""
+        if self._forgotten or self.clock_jumped or self._world.history.operators == "two":
+            return
+        for (_, workload), there in site.workloads.stored.items():
+            if len(set(there.rolls)) < len(there.rolls):
+                self._problem = f"{workload.name} was restarted twice for one key: {there.rolls}"
 
     def _displaced(self, site: Site) -> None:
         """A delivery went over a key that an ApiKey of that name had left: it lives on, and an event names it."""

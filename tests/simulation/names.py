@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
+from keywright.api.apikey import RestartRef
 from keywright.keys import ResourceKey
 
-__all__ = ["INTERVAL", "ISSUERS", "KEY", "RIVAL", "SECRETS", "issuer_key"]
+__all__ = ["INTERVAL", "ISSUERS", "KEY", "NOTHING", "RIVAL", "SECRETS", "WEB", "issuer_key"]
 
 KEY: Final = ResourceKey("search", "pipeline")
 RIVAL: Final = ResourceKey("search", "rival")
 SECRETS: Final = (ResourceKey("search", "mistral-key"), ResourceKey("search", "other-key"))
 ISSUERS: Final = {"main": "https://one.example", "spare": "https://two.example"}
+WEB: Final = RestartRef(kind="Deployment", name="web")
+NOTHING: Final = RestartRef(kind="StatefulSet", name="nothing")
 INTERVAL: Final = "30m"
 """Between two looks at all keys: seldom, so that histories are quick."""
 

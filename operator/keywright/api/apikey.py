@@ -133,7 +133,8 @@ class Rotation(Kind):
     )
     restart: Annotated[list[RestartRef], Field(max_length=16, json_schema_extra=_ONE_PER_WORKLOAD)] | None = Field(
         default=None,
-        description="Workloads to roll after each delivery; the old key then also waits for the rollouts, at most 24h.",
+        description="Workloads to restart once after each delivery, by an annotation of their pod template; an edit counts from the next "
+        "delivery on. The old key then also waits for the rollouts, at most 24h past its overlap. Wants the Role of manifests/restart.",
     )
 
 

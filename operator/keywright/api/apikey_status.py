@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from keywright.api.apikey import KeyIssuerIdentity
+from keywright.api.apikey import KeyIssuerIdentity, RestartRef
 from keywright.api.base import Condition, Conditions, Kind, Timestamp
 
 __all__ = [
@@ -21,7 +21,9 @@ __all__ = [
     "Issuance",
     "IssuedAs",
     "NextStep",
+    "PendingRollout",
     "PreviousKey",
+    "RolloutStatus",
     "TargetStatus",
     "WorkspaceStatus",
 ]
@@ -49,6 +51,10 @@ class PreviousKey(Kind):
     issuer: KeyIssuerIdentity = Field(description="The issuer that made it, where it is revoked.")
     replaced_at: Timestamp | None = Field(default=None, description="When its successor was delivered.")
     revoke_at: Timestamp = Field(description="When it is revoked.")
+    rollouts_until: Timestamp | None = Field(
+        default=None,
+        description="With rotation.restart: past revokeAt it also waits for status.rollout, until then at the latest.",
+    )
     used_on: date | None = Field(
         default=None,
         description="The day the issuer last saw it used, where that is later than the day it was replaced: somebody has not moved over.",
@@ -120,6 +126,34 @@ class TargetStatus(Kind):
     )
 
 
+class PendingRollout(Kind):
+    """A workload of rotation.restart that is still to be restarted, or whose rollout is waited for."""
+
+    kind: Literal["Deployment", "StatefulSet", "DaemonSet", "Rollout"] = Field(description="The workload's kind.")
+    name: str = Field(description="The workload's name.")
+    restarted_at: Timestamp | None = Field(
+        default=None, description="When its pod template was given the key's id, which rolls it. Absent: not yet."
+    )
+    trouble: str | None = Field(
+        default=None, description="What keeps it from being restarted or from coming to an end, where that is known."
+    )
+
+    @property
+    def workload(self) -> RestartRef:
+        """As the spec names it."""
+        return RestartRef(kind=self.kind, name=self.name)
+
+
+class RolloutStatus(Kind):
+    """The restart of rotation.restart's workloads for the current key; there until nothing of it is pending or waited for."""
+
+    revision: int = Field(description="The revision that the workloads are restarted for.")
+    since: Timestamp = Field(description="When that key was delivered.")
+    pending: Annotated[list[PendingRollout], Field(max_length=16)] = Field(
+        description="What is still to be restarted, or to come to an end before the older keys are revoked."
+    )
+
+
 class NextStep(Kind):
     """What happens next, when, and what holds it."""
 
@@ -151,6 +185,9 @@ class ApiKeyStatus(Kind):
     last_used: date | None = Field(default=None, description="The day the issuer last saw the key used.")
     previous: Annotated[list[PreviousKey], Field(max_length=8)] = Field(
         default_factory=list, description="Older keys that still live."
+    )
+    rollout: RolloutStatus | None = Field(
+        default=None, description="The restart of rotation.restart's workloads, while it is under way."
     )
     attempt: Attempt | None = Field(default=None, description="The try under way.")
     closed_attempts: Annotated[list[ClosedAttempt], Field(max_length=64)] = Field(

@@ -80,6 +80,8 @@ class Reason(StrEnum):
     ABANDONED = "Abandoned"
     EXPIRY_CLAMPED = "ExpiryClamped"
     OVERLAP_FULL = "OverlapFull"
+    RESTARTED = "Restarted"
+    RESTART_FAILED = "RestartFailed"
     OLD_KEY_IN_USE = "OldKeyInUse"
     STRAY_KEY = "StrayKey"
 
@@ -149,6 +151,8 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.LATE_KEY_REVOKED: "A key of an interrupted attempt turned up late and was revoked.",
     Reason.ABANDONED: "Released by keywright.dev/abandon; the event names the keys left at the issuer.",
     Reason.EXPIRY_CLAMPED: "The platform's policy gave another last day than asked.",
+    Reason.RESTARTED: "Workloads of rotation.restart were restarted for a new key.",
+    Reason.RESTART_FAILED: "A workload of rotation.restart was not restarted, or its rollout cannot be seen; the event says why.",
     Reason.OVERLAP_FULL: "More than five older keys were alive; the oldest was revoked early.",
     Reason.OLD_KEY_IN_USE: "An older key was used after the day on which it was replaced: somebody has not moved over.",
     Reason.STRAY_KEY: "A live key has this cluster's tag and nothing names it, or somebody uses it; it is left: see keywright sweep.",

@@ -47,8 +47,6 @@ def difference(s: Situation) -> str | None:
 def without_effect(spec: ApiKeySpec) -> list[str]:
     """Fields that are set and that this version does not act on."""
     fields = []
-    if spec.rotation and spec.rotation.restart:
-        fields.append("rotation.restart")
     if spec.target.secret and spec.target.secret.adopt:
         fields.append("target.secret.adopt")
     return fields

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date, datetime
 
-    from keywright.api.apikey import KeyIssuerIdentity
+    from keywright.api.apikey import KeyIssuerIdentity, RestartRef
     from keywright.api.keyissuer import KeyIssuerSpec
     from keywright.api.reasons import Reason
     from keywright.keys import AttemptId, KeyId, KeyRecord, ListedKey, ResourceKey, Workspace
@@ -28,9 +28,13 @@ __all__ = [
     "Present",
     "Refusal",
     "Rewriting",
+    "RolledOut",
+    "Rolling",
+    "RolloutState",
     "Subject",
     "TargetLayout",
     "TargetState",
+    "Unrolled",
 ]
 
 
@@ -45,6 +49,8 @@ class Fact(Enum):
     """Whether a write to the target would be accepted."""
     LISTING = "listing"
     """This ApiKey's live keys at the issuer, listed fresh."""
+    ROLLOUT = "rollout"
+    """How far the rollout of one workload is."""
     NAMESPACE = "namespace"
     """Whether the namespace is on its way out, and all that is in it."""
 
@@ -163,6 +169,33 @@ class Rewriting:
 
 
 @dataclass(frozen=True, slots=True)
+class RolledOut:
+    """A workload whose pods all have the newest template and are available, or that has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rolling:
+    """A workload whose rollout is under way. `trouble`: what keeps it, to be read behind its name; None: nothing known."""
+
+    trouble: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unrolled:
+    """A workload that was not restarted, or that cannot be looked at.
+
+    `missing`: there is none. `forbidden`: there is no right. `not installed`: the cluster does not serve its kind. `elsewhere`: its pod
+    template is another object's. `refused`: it would not take the change. `unanswered`: nobody knows, or not now.
+    """
+
+    why: Literal["missing", "forbidden", "not installed", "elsewhere", "refused", "unanswered"]
+    detail: str = ""
+
+
+RolloutState = RolledOut | Rolling | Unrolled
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """The world as one pass of the reconciler knows it. None everywhere means: not looked at (yet)."""
 
@@ -209,5 +242,7 @@ class Observed:
     """Targets, by name, that this pass has cleaned."""
     unclean: Mapping[str, str] = field(default_factory=dict)
     """Targets, by name, that this pass could not clean, and why."""
+    rollouts: Mapping[tuple[str, RestartRef], RolloutState] = field(default_factory=dict)
+    """What this pass has restarted or looked at: by the id of the key it is for, and the workload."""
     rewritten: Rewriting | None = None
     """The last time that a target was laid out anew without a new key, as far as this process remembers."""

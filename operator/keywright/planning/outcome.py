@@ -11,7 +11,7 @@ from keywright.api.apikey import called
 from keywright.api.apikey_status import NextStep
 from keywright.api.base import Condition
 from keywright.api.reasons import Reason
-from keywright.planning import schedule
+from keywright.planning import rollouts, schedule
 from keywright.planning.fit import without_effect, works
 from keywright.planning.places import named
 
@@ -126,7 +126,9 @@ def _by_time(s: Situation) -> list[tuple[datetime, str, str]]:
 
 
 def next_step(s: Situation) -> NextStep:
-    """What comes first of all that is due some day."""
+    """What comes first of all that is due some day; what is due and waits for others, before all."""
+    if (waiting := rollouts.waiting(s)) is not None:
+        return waiting
     status, spec = s.status, s.spec
     coming: list[tuple[datetime, str, str]] = [
         (p.revoke_at, "Revoke", f"The overlap of the older key {p.key_id} ends.") for p in status.previous

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from keywright.api.apikey_status import Attempt, Handled, NextStep
 from keywright.api.reasons import Reason
 from keywright.keys import AttemptId, Tag
-from keywright.planning import fit, outcome, rules, schedule, transitions
+from keywright.planning import fit, outcome, rollouts, rules, schedule, transitions
 from keywright.planning.observed import Absent, Fact, IssuerFacts, Present, Refusal
 from keywright.planning.places import named
 from keywright.planning.preflight import preflight
 from keywright.planning.recovery import RECHECK, late_keys, look_again, open_attempt, settle
 from keywright.planning.removal import deletion, overlaps_over, still_used
+from keywright.planning.restarts import restart
 from keywright.planning.situation import Situation
 from keywright.planning.steps import (
     AddFinalizer,
@@ -50,6 +51,7 @@ def plan(spec: ApiKeySpec, status: ApiKeyStatus, observed: Observed, now: dateti
         or _known_target(s)
         or still_used(s)
         or overlaps_over(s)
+        or restart(s)
         or _keep_finalizer(s)
         or _after_the_end(s)
         or _issue(s)
@@ -353,4 +355,4 @@ def _say(
     if status != s.status:
         notes = (Note("Warning", reason, message),) if warn else ()
         return Decision(WriteStatus(status, "report"), reason, message, notes)
-    return Decision(Wait(until), reason, message)
+    return Decision(Wait(rollouts.sooner(s, until)), reason, message)

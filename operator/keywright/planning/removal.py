@@ -13,7 +13,7 @@ from keywright.api.apikey import called
 from keywright.api.apikey_status import NextStep
 from keywright.api.reasons import Reason
 from keywright.keys import KeyId, Tag
-from keywright.planning import outcome, schedule, transitions
+from keywright.planning import outcome, rollouts, schedule, transitions
 from keywright.planning.observed import Fact, Present, Refusal
 from keywright.planning.places import named
 from keywright.planning.recovery import RECHECK, late_keys, look_again, open_attempt
@@ -60,7 +60,7 @@ def still_used(s: Situation) -> Decision | None:
 
 def overlaps_over(s: Situation) -> Decision | None:
     """Revoke each older key whose time has come, once the target holds the current one."""
-    due = [p for p in s.status.previous if p.revoke_at <= s.now]
+    due = [p for p in s.status.previous if p.revoke_at <= s.now and not rollouts.holds(s, p)]
     if not due:
         return None
     home = s.home
@@ -76,10 +76,10 @@ def overlaps_over(s: Situation) -> Decision | None:
         if key is not None:
             last = s.status.recent_issuances[-1].reason if s.status.recent_issuances else None
             why = "it was said to be compromised" if last == Reason.COMPROMISED else "its overlap is over"
-            text = f"Revoked the older key {key.key_id}: {why}."
-            return Decision(
-                RevokeKey(KeyId(key.key_id), key.issuer), Reason.REVOKED, text, (Note("Normal", Reason.REVOKED, text),)
-            )
+            late = rollouts.given_up(s, key)
+            text = f"Revoked the older key {key.key_id}: {late or why}."
+            note = Note("Warning" if late else "Normal", Reason.REVOKED, text)
+            return Decision(RevokeKey(KeyId(key.key_id), key.issuer), Reason.REVOKED, text, (note,))
     gone = frozenset(KeyId(p.key_id) for p in due) & s.observed.revoked
     # A place is left with its last key, and is none where the current one is, or comes to.
     in_use = {home, s.place, *(p.target for p in s.status.previous if p.key_id not in gone)}

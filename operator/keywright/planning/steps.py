@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from datetime import date, datetime
 
-    from keywright.api.apikey import KeyIssuerIdentity
+    from keywright.api.apikey import KeyIssuerIdentity, RestartRef
     from keywright.api.apikey_status import ApiKeyStatus, Attempt
     from keywright.api.reasons import Reason
     from keywright.keys import KeyId
@@ -28,6 +28,7 @@ __all__ = [
     "Look",
     "Note",
     "ReleaseFinalizer",
+    "RestartWorkload",
     "RevokeKey",
     "RewriteTarget",
     "Step",
@@ -38,12 +39,16 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Find out a fact. `target`: the Secret to read, for Fact.TARGET; `issuer` and `search`: what to list, for Fact.LISTING."""
+    """Find out a fact. `target`: the Secret to read, for Fact.TARGET; `issuer` and `search`: what to list, for Fact.LISTING.
+
+    `workload`: what to look at, for Fact.ROLLOUT.
+    """
 
     fact: Fact
     target: str | None = None
     issuer: KeyIssuerIdentity | None = None
     search: str = ""
+    workload: RestartRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +122,15 @@ class CleanTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class RestartWorkload:
+    """Write one annotation into a workload's pod template, which rolls it; one that carries this value already stays as it is."""
+
+    workload: RestartRef
+    annotation: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseFinalizer:
     """Let a deleted ApiKey go."""
 
@@ -138,6 +152,7 @@ Step = (
     | RevokeKey
     | RewriteTarget
     | CleanTarget
+    | RestartWorkload
     | ReleaseFinalizer
     | Wait
 )

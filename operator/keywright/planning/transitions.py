@@ -15,13 +15,14 @@ from keywright.api.apikey_status import (
     Issuance,
     IssuedAs,
     NextStep,
+    PendingRollout,
     PreviousKey,
     TargetStatus,
     WorkspaceStatus,
 )
 from keywright.api.reasons import Reason
 from keywright.keys import KeyId, end_of_day
-from keywright.planning import schedule
+from keywright.planning import rollouts, schedule
 from keywright.planning.outcome import Saying, conditions, failing, steady
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ __all__ = [
     "forgotten",
     "intended",
     "left_in_use",
+    "rolled",
     "settled",
     "still_used",
     "tidied",
@@ -96,6 +98,8 @@ def settled(s: Situation, record: KeyRecord, *, adopted: bool) -> ApiKeyStatus:
         )
     leaked = status.key_id is not None and handled.compromised != before.compromised
     at_once = leaked or reason is Reason.KEY_GONE
+    revision = max(record.revision, status.revision)
+    rollout = rollouts.begun(s, record, revision)
     previous = [p for p in status.previous if p.key_id != record.key_id]
     if status.key_id and status.key_id != record.key_id and status.issuer:
         overlap = timedelta(0) if at_once else schedule.overlap_of(s.spec)
@@ -103,13 +107,22 @@ def settled(s: Situation, record: KeyRecord, *, adopted: bool) -> ApiKeyStatus:
         if status.expires_at:
             revoke_at = min(revoke_at, max(now, status.expires_at))
         moved = s.home if s.moved else None
+        waits = revoke_at + rollouts.LONGEST_WAIT if rollout and not at_once else None
         previous.append(
-            PreviousKey(key_id=status.key_id, issuer=status.issuer, replaced_at=now, revoke_at=revoke_at, target=moved)
+            PreviousKey(
+                key_id=status.key_id,
+                issuer=status.issuer,
+                replaced_at=now,
+                revoke_at=revoke_at,
+                rollouts_until=waits,
+                target=moved,
+            )
         )
+    ends_now = {"revoke_at": now, "rollouts_until": None}
     if leaked:
-        previous = [p.model_copy(update={"revoke_at": now}) for p in previous]
+        previous = [p.model_copy(update=ends_now) for p in previous]
     for i in range(len(previous) - MOST_PREVIOUS):
-        previous[i] = previous[i].model_copy(update={"revoke_at": now})
+        previous[i] = previous[i].model_copy(update=ends_now)
     closed_attempts = [c for c in status.closed_attempts if c.id != record.attempt]
     if attempt and not answered:
         closed_attempts.append(_closed_entry(s, attempt, "unseen"))
@@ -117,7 +130,7 @@ def settled(s: Situation, record: KeyRecord, *, adopted: bool) -> ApiKeyStatus:
     issued_at = record.issued_at
     after = status.model_copy(
         update={
-            "revision": max(record.revision, status.revision),
+            "revision": revision,
             "key_id": record.key_id,
             "issuer": record.issuer,
             "masked_key": record.masked,
@@ -127,6 +140,7 @@ def settled(s: Situation, record: KeyRecord, *, adopted: bool) -> ApiKeyStatus:
             "expires_at": end_of_day(record.expires_on) if record.expires_on else None,
             "last_used": None if status.key_id != record.key_id else status.last_used,
             "previous": previous,
+            "rollout": rollout,
             "attempt": None,
             "closed_attempts": closed_attempts[-_MOST_CLOSED:],
             "handled": handled,
@@ -171,7 +185,17 @@ def closed(
 
 def dropped(s: Situation, gone: frozenset[KeyId]) -> ApiKeyStatus:
     """Revoked keys leave `previous`; the rest of the status is as it would be without them."""
-    after = s.status.model_copy(update={"previous": [p for p in s.status.previous if p.key_id not in gone]})
+    return _well(s, s.status.model_copy(update={"previous": [p for p in s.status.previous if p.key_id not in gone]}))
+
+
+def rolled(s: Situation, left: list[PendingRollout]) -> ApiKeyStatus:
+    """Of the rollout under way this is still pending; without anything it is over."""
+    rollout = s.status.rollout.model_copy(update={"pending": left}) if s.status.rollout and left else None
+    return _well(s, s.status.model_copy(update={"rollout": rollout}))
+
+
+def _well(s: Situation, after: ApiKeyStatus) -> ApiKeyStatus:
+    """The same, saying what is so now; where something else is said of the key, that stands."""
     ready = after.condition("Ready")
     if ready is None or ready.status != "True" or ready.reason not in (Reason.ISSUED, Reason.SUSPENDED):
         return after

@@ -16,6 +16,7 @@ from keywright.reconcile.holding import issuers_named, makers_of
 from keywright.reconcile.inventory import Inventory
 from keywright.reconcile.observe import Observer
 from keywright.reconcile.reconciler import Reconciler
+from keywright.reconcile.restarting import Restarter
 from keywright.reconcile.worker import Workers
 from keywright.reconcile.workqueue import WorkQueue
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from keywright.ports.cluster import Cluster, Object
     from keywright.ports.issuer import IssuerFactory
     from keywright.ports.sink import Sink
+    from keywright.ports.workloads import Workloads
     from keywright.reconcile.directory import Ref
 
 __all__ = ["Engine", "Settings"]
@@ -63,6 +65,7 @@ class Engine:
         *,
         cluster: Cluster,
         sink: Sink,
+        workloads: Workloads,
         factory: IssuerFactory,
         settings: Settings,
         clock: Callable[[], datetime],
@@ -92,11 +95,13 @@ class Engine:
             wake=self.queue.add,
             metrics=metrics,
         )
+        restarter = Restarter(workloads)
         observer = Observer(
             cluster=cluster,
             sink=sink,
             directory=self.directory,
             inventory=self.inventory,
+            restarter=restarter,
             cluster_id=settings.cluster_id,
             min_interval=settings.min_interval,
             late_window=settings.late_window,
@@ -107,6 +112,7 @@ class Engine:
             sink=sink,
             directory=self.directory,
             observer=observer,
+            restarter=restarter,
             clock=clock,
             sleep=asyncio.sleep,
         )

@@ -14,7 +14,7 @@ from keywright.api.reasons import Reason
 from keywright.errors import Ambiguous, Conflict, RateLimited, Rejected, Retryable, Terminal, Unavailable
 from keywright.keys import AttemptId, KeyRecord, Tag
 from keywright.planning.layout import layout_digest_of
-from keywright.planning.observed import Absent, Failure, Foreign, IssuerFacts, Present, Refusal
+from keywright.planning.observed import Absent, Failure, Foreign, IssuerFacts, Present, Refusal, Unrolled
 from keywright.planning.steps import (
     AddFinalizer,
     CleanTarget,
@@ -23,6 +23,7 @@ from keywright.planning.steps import (
     IssueAndDeliver,
     Look,
     ReleaseFinalizer,
+    RestartWorkload,
     RevokeKey,
     RewriteTarget,
     Wait,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from keywright.ports.sink import Sink
     from keywright.reconcile.directory import IssuerDirectory
     from keywright.reconcile.observe import Observer
+    from keywright.reconcile.restarting import Restarter
 
 __all__ = ["Executor", "Taken"]
 
@@ -82,6 +84,7 @@ class Executor:
         sink: Sink,
         directory: IssuerDirectory,
         observer: Observer,
+        restarter: Restarter,
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
@@ -90,10 +93,11 @@ class Executor:
         self._sink = sink
         self._directory = directory
         self._observer = observer
+        self._restarter = restarter
         self._clock = clock
         self._sleep = sleep
 
-    async def take(self, step: Step, s: Situation, seen: Object) -> Taken:  # noqa: C901 - one branch a step
+    async def take(self, step: Step, s: Situation, seen: Object) -> Taken:  # noqa: C901, PLR0912 - one branch a step
         """One step, one outside effect."""
         observed = s.observed
         match step:
@@ -123,6 +127,10 @@ class Executor:
             case CleanTarget():
                 observed = await self._clean(step, s)
                 return Taken(seen, observed, done=step.name in observed.cleaned)
+            case RestartWorkload():
+                observed = await self._restarter.restart(step, s)
+                state = observed.rollouts.get((step.value, step.workload))
+                return Taken(seen, observed, done=not isinstance(state, Unrolled))
             case ReleaseFinalizer():
                 await self._cluster.remove_finalizer(seen)
                 return Taken(seen, observed, gone=True)

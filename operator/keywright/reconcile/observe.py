@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from keywright.ports.sink import Sink
     from keywright.reconcile.directory import IssuerDirectory
     from keywright.reconcile.inventory import Inventory
+    from keywright.reconcile.restarting import Restarter
 
 __all__ = ["Observer", "subject_of", "with_target"]
 
@@ -68,6 +69,7 @@ class Observer:
         sink: Sink,
         directory: IssuerDirectory,
         inventory: Inventory,
+        restarter: Restarter,
         cluster_id: str,
         min_interval: float,
         late_window: float,
@@ -78,6 +80,7 @@ class Observer:
         self._sink = sink
         self._directory = directory
         self._inventory = inventory
+        self._restarter = restarter
         self._cluster_id = cluster_id
         self._min_interval = min_interval
         self._late_window = late_window
@@ -160,6 +163,10 @@ class Observer:
                 return await self._read_target(s, step.target)
             case Fact.REHEARSAL:
                 return await self._rehearse(s)
+            case Fact.ROLLOUT:
+                if step.workload is None:
+                    raise Rejected("a look at a rollout needs a workload", reason="InvalidSpec")
+                return await self._restarter.look(step.workload, s)
             case Fact.NAMESPACE:
                 return replace(observed, namespace_ending=await self._cluster.is_ending(key.namespace))
 
