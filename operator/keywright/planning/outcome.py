@@ -162,6 +162,7 @@ def reported(s: Situation, sayings: list[Saying], step: NextStep) -> ApiKeyStatu
         update={
             "observed_generation": generation,
             "conditions": conditions(s, sayings),
+            "schedule": s.schedule_in_force,
             "next": step.model_copy(update={"at": step.at.replace(microsecond=0)}) if step.at else step,
             "next_attempt_at": s.status.next_attempt_at if same_spec else None,
         }

@@ -47,6 +47,7 @@ _MOST_OVERLAPPING: Final = 5
 """Scheduled rotations that one overlap may span: `previous` holds no more."""
 _JITTER_SHARE: Final = 10
 """Renewals are spread over a tenth of the validity."""
+_MINUTE: Final = timedelta(minutes=1)
 
 
 def expiry_text(spec: ApiKeySpec) -> str | None:
@@ -100,12 +101,19 @@ def renew_before_ignored(spec: ApiKeySpec, issued_at: datetime, expires_on: date
 
 
 def next_scheduled(rotation: Rotation | None, after: datetime) -> datetime | None:
-    """The first time of the schedule past `after`, in UTC; None without one that can be computed, or where it never comes again."""
+    """The first time of the schedule past `after`, in UTC; None without one that can be computed, or where it never comes again.
+
+    Each time that the schedule names is one of the local clock, and runs once, with stars or without: one that the clock shows
+    twice at its first coming, one that it never shows when the gap ends.
+    """
     if not rotation or not rotation.schedule:
         return None
-    times = _times(rotation, rotation.schedule, after)
-    found = None if isinstance(times, str) else next(times, None)
-    return found.astimezone(UTC) if found else None
+    walk = _walk(rotation, rotation.schedule, after)
+    if isinstance(walk, str):
+        return None
+    # Within the second coming of an hour the next local times have run already.
+    moments = (_moment(nominal, walk.zone) for nominal in walk.nominal)
+    return next((at for at in moments if at > after), None)
 
 
 class Problem(NamedTuple):
@@ -119,10 +127,11 @@ def schedule_problem(rotation: Rotation | None, now: datetime, min_interval: flo
     """What is wrong where the schedule cannot be kept: malformed, never due, denser than the guards allow."""
     if not rotation or not rotation.schedule:
         return None
-    times = _times(rotation, rotation.schedule, now)
-    if isinstance(times, str):
-        return Problem(times, dense=False)
-    coming = [t.astimezone(UTC) for t, _ in zip(times, range(_MOST_OVERLAPPING + 1), strict=False)]
+    walk = _walk(rotation, rotation.schedule, now)
+    if isinstance(walk, str):
+        return Problem(walk, dense=False)
+    # By the local clock: what a night of daylight saving pushes together is for the storm guard, and nobody's mistake.
+    coming = [nominal for nominal, _ in zip(walk.nominal, range(_MOST_OVERLAPPING + 1), strict=False)]
     if not coming:
         return Problem(
             f"spec.rotation.schedule {rotation.schedule!r} never comes round; write a date that exists.", dense=False
@@ -145,16 +154,36 @@ def schedule_problem(rotation: Rotation | None, now: datetime, min_interval: flo
     return None
 
 
-def _times(rotation: Rotation, schedule: str, after: datetime) -> CronSim | str:
-    """The times of a schedule, or a sentence where there are none."""
+class _Walk(NamedTuple):
+    """The times that a schedule names, without a zone, and the zone whose clock shows them."""
+
+    nominal: CronSim
+    zone: ZoneInfo
+
+
+def _walk(rotation: Rotation, schedule: str, after: datetime) -> _Walk | str:
+    """The times of a schedule past the local time of `after`, or a sentence where there are none.
+
+    cronsim gets times without a zone: with one, it runs schedules with stars by elapsed time, and gives back times that are over
+    where it begins in an hour that comes a second time.
+    """
     try:
         zone = ZoneInfo(rotation.time_zone or "UTC")
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return f"spec.rotation.timeZone {rotation.time_zone!r} is no IANA time zone; write for example Europe/Paris."
     try:
-        return CronSim(schedule, after.astimezone(zone))
+        return _Walk(CronSim(schedule, after.astimezone(zone).replace(tzinfo=None)), zone)
     except CronSimError as error:
         return f"spec.rotation.schedule {schedule!r} is no cron expression of five fields ({error}); write for example 0 3 1 * *."
+
+
+def _moment(nominal: datetime, zone: ZoneInfo) -> datetime:
+    """When a local clock shows this time, in UTC: first, where it does so twice; at the end of the gap, where it never does."""
+    while True:
+        at = nominal.replace(tzinfo=zone, fold=0).astimezone(UTC)
+        if at.astimezone(zone).replace(tzinfo=None) == nominal:
+            return at
+        nominal += _MINUTE
 
 
 def overlap_of(spec: ApiKeySpec) -> timedelta:
