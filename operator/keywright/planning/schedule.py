@@ -75,14 +75,14 @@ def renewal_time(spec: ApiKeySpec, issued_at: datetime, expires_on: date | None,
     A key that was to have no end and got one, by the issuer's policy, is renewed as one with a validity.
 
     A renewBefore that leaves no time (longer than the validity, or the issuer's policy gave less) gives way to the default, a
-    third: a key is never due the moment that it is issued.
+    third: a key is never due the moment that it is issued. A key that ends tomorrow or today is counted to the end of that day.
     """
     if expires_on is None or (spec.expiry and spec.expiry.date):
         return None
+    if _ends_at_once(issued_at, expires_on):
+        life = end_of_day(expires_on) - issued_at
+        return (issued_at + life * 2 / 3 - life / _JITTER_SHARE * share_of(uid)).replace(microsecond=0)
     window = start_of_day(expires_on) - issued_at
-    if window < timedelta(hours=1):
-        # The policy gave today or little more: the start of the last day is no use, so count from its end.
-        return (issued_at + (end_of_day(expires_on) - issued_at) * 2 / 3).replace(microsecond=0)
     asked = spec.rotation.renew_before if spec.rotation else None
     before = renew_before_of(asked, window) if asked else window / 3
     if before >= window * 9 / 10:
@@ -97,7 +97,16 @@ def renew_before_ignored(spec: ApiKeySpec, issued_at: datetime, expires_on: date
     if not asked or expires_on is None or not (spec.expiry and spec.expiry.validity):
         return False
     window = start_of_day(expires_on) - issued_at
-    return window < timedelta(hours=1) or renew_before_of(asked, window) >= window * 9 / 10
+    return _ends_at_once(issued_at, expires_on) or renew_before_of(asked, window) >= window * 9 / 10
+
+
+def _ends_at_once(issued_at: datetime, expires_on: date) -> bool:
+    """Whether the last day is the next one, or even this.
+
+    Before it begins, another key would have the same last day, and the one after that, faster and faster: nothing is gained by a
+    renewal before midnight. So what is left is counted to the END of the last day.
+    """
+    return expires_on <= issued_at.astimezone(UTC).date() + timedelta(days=1)
 
 
 def next_scheduled(rotation: Rotation | None, after: datetime) -> datetime | None:
