@@ -95,6 +95,7 @@ class Life:
         self._policy = policy
         self._numbers = count(1)
         self._subject = a_subject(uid=uid)
+        self._looks = layout_digest_of(a_layout(spec), Owner(KEY, uid, CLUSTER, spec.deletion_policy == "Revoke"))
         self.deliver(born, Reason.NOT_ISSUED)
 
     def deliver(self, now: datetime, reason: str) -> None:
@@ -122,10 +123,7 @@ class Life:
 
     def at(self, now: datetime) -> Situation:
         """As a pass finds it that knows all."""
-        looks = layout_digest_of(
-            a_layout(self.spec), Owner(KEY, self.uid, CLUSTER, self.spec.deletion_policy == "Revoke")
-        )
-        target = a_target(self._record, self.spec, owner_uid=self.uid, layout_digest=looks)
+        target = a_target(self._record, self.spec, owner_uid=self.uid, layout_digest=self._looks)
         return Situation(self.spec, self.status, all_known(target, subject=self._subject), now)
 
     def due(self, now: datetime) -> datetime | None:

@@ -1,6 +1,6 @@
 """When: the mathematics of expiry, renewal, schedules and pauses.
 
-Pure: `now` is an argument, jitter comes from the UID. Dates are the issuer's: a key dated D works through the end of D
+Pure: `now` is an argument, jitter comes from the UID and the key's last day. Dates are the issuer's: a key dated D works through the end of D
 (UTC); renewal counts back from the START of D, to be safe.
 """
 
@@ -79,15 +79,17 @@ def renewal_time(spec: ApiKeySpec, issued_at: datetime, expires_on: date | None,
     """
     if expires_on is None or (spec.expiry and spec.expiry.date):
         return None
+    # Other for each key: with one share for all times, keys that were made together fall into step, as all count to a midnight.
+    share = share_of(f"{uid} {expires_on}")
     if _ends_at_once(issued_at, expires_on):
         life = end_of_day(expires_on) - issued_at
-        return (issued_at + life * 2 / 3 - life / _JITTER_SHARE * share_of(uid)).replace(microsecond=0)
+        return (issued_at + life * 2 / 3 - life / _JITTER_SHARE * share).replace(microsecond=0)
     window = start_of_day(expires_on) - issued_at
     asked = spec.rotation.renew_before if spec.rotation else None
     before = renew_before_of(asked, window) if asked else window / 3
     if before >= window * 9 / 10:
         before = window / 3
-    jitter = min(window / _JITTER_SHARE, (window - before) / 2) * share_of(uid)
+    jitter = min(window / _JITTER_SHARE, (window - before) / 2) * share
     return (issued_at + window - before - jitter).replace(microsecond=0)
 
 
@@ -208,6 +210,6 @@ def backoff(failures: int) -> timedelta:
     return min(BACKOFF_LONGEST, BACKOFF_FIRST * (1 << doublings))
 
 
-def share_of(uid: str) -> float:
-    """A number in [0, 1), the same for the same UID."""
-    return int.from_bytes(hashlib.sha256(uid.encode()).digest()[:8]) / 2**64
+def share_of(text: str) -> float:
+    """A number in [0, 1), the same for the same text."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) / 2**64
