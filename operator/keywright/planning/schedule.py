@@ -1,7 +1,7 @@
 """When: the mathematics of expiry, renewal, schedules and pauses.
 
-Pure: `now` is an argument, jitter comes from the UID and the key's last day. Dates are the issuer's: a key dated D works through the end of D
-(UTC); renewal counts back from the START of D, to be safe.
+Pure: `now` is an argument, jitter comes from the UID and the key's last day. Dates are the issuer's: a key dated D works
+through the end of D (UTC); renewal counts back from the START of D, to be safe.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def renewal_time(spec: ApiKeySpec, issued_at: datetime, expires_on: date | None,
 def renew_before_ignored(spec: ApiKeySpec, issued_at: datetime, expires_on: date | None) -> bool:
     """Whether renewBefore left no time, so that the default stood in for it."""
     asked = spec.rotation.renew_before if spec.rotation else None
-    if not asked or expires_on is None or not (spec.expiry and spec.expiry.validity):
+    if not asked or expires_on is None or (spec.expiry and spec.expiry.date):
         return False
     window = start_of_day(expires_on) - issued_at
     return _ends_at_once(issued_at, expires_on) or renew_before_of(asked, window) >= window * 9 / 10

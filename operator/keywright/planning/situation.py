@@ -77,11 +77,12 @@ class Situation:
 
     @property
     def scheduled_at(self) -> datetime | None:
-        """When the schedule comes round first since it counts: one missed time is made up once."""
+        """When the schedule comes round first since it counts: one missed time is made up once, and none past expiry.date."""
         in_force = self.schedule_in_force
         if in_force is None or self.status.issued_at is None:
             return None
-        return schedule.next_scheduled(self.spec.rotation, in_force.since)
+        at, end = schedule.next_scheduled(self.spec.rotation, in_force.since), schedule.fixed_end(self.spec)
+        return None if at and end and at > end else at
 
     @property
     def schedule_in_force(self) -> ScheduleInForce | None:
