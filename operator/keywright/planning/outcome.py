@@ -90,7 +90,10 @@ def steady(s: Situation) -> ApiKeyStatus:
             " rotation.renewBefore leaves no time before the key's last day: a third of its life stands in for it."
         )
     if s.renewal_at and s.scheduled_at and status.expires_at and s.scheduled_at > status.expires_at:
-        message += f" rotation.schedule comes round on {s.scheduled_at.date()}, after the key's last day: it is renewed before that as well."
+        comes = s.scheduled_at.date()
+        message += (
+            f" rotation.schedule comes round on {comes}, after the key's last day: it is renewed before that as well."
+        )
     end = schedule.fixed_end(spec)
     if end and status.expires_at and status.expires_at < end:
         message += f" The platform's policy ends it before spec.expiry.date {end.date()}, and time never renews it: rotate it in time."
