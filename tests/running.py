@@ -14,7 +14,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -47,6 +47,8 @@ class Program:
     log: Path
     environ: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    module: ClassVar[str] = "keywright"
+    """What is run."""
 
     def start(self) -> None:
         """Begin; what it says follows what it said before."""
@@ -57,7 +59,7 @@ class Program:
         environ = {**os.environ, "PYTHONUNBUFFERED": "1", **self.environ}
         with self.log.open("ab") as said:
             return subprocess.Popen(
-                (sys.executable, "-m", "keywright", *self.command),
+                (sys.executable, "-m", self.module, *self.command),
                 stdout=said,
                 stderr=subprocess.STDOUT,
                 env=environ,

@@ -24,6 +24,7 @@ __all__ = [
     "PendingRollout",
     "PreviousKey",
     "RolloutStatus",
+    "ScheduleInForce",
     "TargetStatus",
     "WorkspaceStatus",
 ]
@@ -116,6 +117,16 @@ class Issuance(Kind):
     reason: str = Field(description="Why the key was issued.")
 
 
+class ScheduleInForce(Kind):
+    """spec.rotation's schedule as it was last acted upon, and from when its times count."""
+
+    expression: str = Field(description="spec.rotation.schedule.")
+    time_zone: str | None = Field(default=None, description="spec.rotation.timeZone.")
+    since: Timestamp = Field(
+        description="When it was first seen, or the current key was issued, whichever is later: a time before is not made up."
+    )
+
+
 class TargetStatus(Kind):
     """Where the key is now."""
 
@@ -181,6 +192,9 @@ class ApiKeyStatus(Kind):
     renewal_time: Timestamp | None = Field(
         default=None,
         description="When the key is replaced next by time: before its last day or by the schedule, whichever is first.",
+    )
+    schedule: ScheduleInForce | None = Field(
+        default=None, description="The schedule in force, and since when; absent without one."
     )
     last_used: date | None = Field(default=None, description="The day the issuer last saw the key used.")
     previous: Annotated[list[PreviousKey], Field(max_length=8)] = Field(

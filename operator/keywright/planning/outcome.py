@@ -89,6 +89,11 @@ def steady(s: Situation) -> ApiKeyStatus:
         message += (
             " rotation.renewBefore leaves no time before the key's last day: a third of its life stands in for it."
         )
+    if s.renewal_at and s.scheduled_at and status.expires_at and s.scheduled_at > status.expires_at:
+        comes = s.scheduled_at.date()
+        message += (
+            f" rotation.schedule comes round on {comes}, after the key's last day: it is renewed before that as well."
+        )
     end = schedule.fixed_end(spec)
     if end and status.expires_at and status.expires_at < end:
         message += f" The platform's policy ends it before spec.expiry.date {end.date()}, and time never renews it: rotate it in time."
@@ -164,6 +169,7 @@ def reported(s: Situation, sayings: list[Saying], step: NextStep) -> ApiKeyStatu
         update={
             "observed_generation": generation,
             "conditions": conditions(s, sayings),
+            "schedule": s.schedule_in_force,
             "next": step.model_copy(update={"at": step.at.replace(microsecond=0)}) if step.at else step,
             "next_attempt_at": s.status.next_attempt_at if same_spec else None,
         }

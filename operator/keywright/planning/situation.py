@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from keywright.api.apikey_status import ScheduleInForce
 from keywright.keys import KeyRecord, Tag, default_label
 from keywright.planning import schedule
 from keywright.planning.layout import Owner, layout_digest_of
@@ -23,6 +24,8 @@ __all__ = ["Situation"]
 
 _REWRITE_AGAIN: Final = timedelta(minutes=1)
 """A rewrite costs one write, the undoing of it another."""
+_CLOCK_WENT_BACK: Final = timedelta(days=1)
+"""A schedule that counts from further ahead than this counts from now; less than this is waited for, so that no time runs twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +77,31 @@ class Situation:
 
     @property
     def scheduled_at(self) -> datetime | None:
-        """When the schedule comes round first since the key was issued: one missed time is made up once."""
-        issued_at = self.status.issued_at
-        return schedule.next_scheduled(self.spec.rotation, issued_at) if issued_at else None
+        """When the schedule comes round first since it counts: one missed time is made up once, and none past expiry.date."""
+        in_force = self.schedule_in_force
+        if in_force is None or self.status.issued_at is None:
+            return None
+        at, end = schedule.next_scheduled(self.spec.rotation, in_force.since), schedule.fixed_end(self.spec)
+        return None if at and end and at > end else at
+
+    @property
+    def schedule_in_force(self) -> ScheduleInForce | None:
+        """The schedule, and since when: as it stands in the status, or from now on where it was written or edited since.
+
+        An older version left no word of it: there, a spec that is not edited counts from the issuance. A time far ahead is that
+        of a clock that went back since.
+        """
+        rotation, said = self.spec.rotation, self.status.schedule
+        if not rotation or not rotation.schedule:
+            return None
+        since = self.now.replace(microsecond=0)
+        if said is None and self.status.observed_generation == self.observed.subject.generation:
+            since = self.status.issued_at or since
+        elif said and (said.expression, said.time_zone) == (rotation.schedule, rotation.time_zone):
+            since = said.since
+        if since > self.now + _CLOCK_WENT_BACK:
+            since = self.now.replace(microsecond=0)
+        return ScheduleInForce(expression=rotation.schedule, time_zone=rotation.time_zone, since=since)
 
     @property
     def layout(self) -> TargetLayout | None:

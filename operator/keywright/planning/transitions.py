@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date, datetime
 
-    from keywright.api.apikey_status import ApiKeyStatus
+    from keywright.api.apikey_status import ApiKeyStatus, ScheduleInForce
     from keywright.keys import AttemptId, KeyRecord
     from keywright.planning.observed import Failure
     from keywright.planning.situation import Situation
@@ -71,6 +71,7 @@ def intended(s: Situation, attempt: Attempt, reason: Reason, message: str) -> Ap
     return s.status.model_copy(
         update={
             "attempt": attempt,
+            "schedule": s.schedule_in_force,
             "target": going_to,
             "next_attempt_at": None,
             "next": NextStep(action="Issue", reason=message),
@@ -138,6 +139,7 @@ def settled(s: Situation, record: KeyRecord, *, adopted: bool) -> ApiKeyStatus:
             "issued_as": IssuedAs(workspace=record.workspace, label=record.label, expiry=record.expiry),
             "issued_at": issued_at,
             "expires_at": end_of_day(record.expires_on) if record.expires_on else None,
+            "schedule": _schedule(s, issued_at),
             "last_used": None if status.key_id != record.key_id else status.last_used,
             "previous": previous,
             "rollout": rollout,
@@ -177,6 +179,7 @@ def closed(
             "closed_attempts": watched[-_MOST_CLOSED:],
             "failures": failures,
             "next_attempt_at": retry_at,
+            "schedule": s.schedule_in_force,
             "observed_generation": s.observed.subject.generation,
         }
     )
@@ -226,6 +229,12 @@ def _target(s: Situation) -> TargetStatus | None:
     if layout is None:
         return None
     return TargetStatus(kind="Secret", name=layout.name, key=None if layout.template else layout.key)
+
+
+def _schedule(s: Situation, issued_at: datetime) -> ScheduleInForce | None:
+    """The schedule counts from the new key on; one that was seen first since then, from there."""
+    in_force = s.schedule_in_force
+    return in_force and in_force.model_copy(update={"since": max(in_force.since, issued_at)})
 
 
 def _closed_entry(s: Situation, attempt: Attempt, outcome: Literal["lost", "unseen", "failed"]) -> ClosedAttempt:

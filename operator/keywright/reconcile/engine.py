@@ -17,6 +17,7 @@ from keywright.reconcile.inventory import Inventory
 from keywright.reconcile.observe import Observer
 from keywright.reconcile.reconciler import Reconciler
 from keywright.reconcile.restarting import Restarter
+from keywright.reconcile.urgency import urgency
 from keywright.reconcile.worker import Workers
 from keywright.reconcile.workqueue import WorkQueue
 
@@ -74,7 +75,7 @@ class Engine:
     ) -> None:
         """Wants a running event loop; asks nothing. `clock` gives aware UTC, `new_attempt_id` a random id at each call."""
         self._cluster = cluster
-        self.queue: WorkQueue[ResourceKey] = WorkQueue()
+        self.queue: WorkQueue[ResourceKey] = WorkQueue(lambda key: urgency(cluster.api_key(key), clock()))
         self.issuers: WorkQueue[Ref] = WorkQueue()
         self.holds: WorkQueue[Ref] = WorkQueue()
         self.directory = IssuerDirectory(

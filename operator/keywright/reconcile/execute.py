@@ -33,6 +33,7 @@ from keywright.ports.issuer import IssuedKey, KeyRequest
 from keywright.ports.sink import Delivery
 from keywright.reconcile.directory import ref_of, refusal_of
 from keywright.reconcile.observe import with_target
+from keywright.reconcile.urgency import urgency
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -113,7 +114,7 @@ class Executor:
                 fresh = step.status.attempt.id if step.purpose == "intent" and step.status.attempt else None
                 return Taken(stands, replace(observed, fresh_attempt=AttemptId(fresh) if fresh else None))
             case IssueAndDeliver():
-                observed = await self._issue_and_deliver(step, s)
+                observed = await self._issue_and_deliver(step, s, urgency(seen, self._clock()))
                 return Taken(seen, observed, done=observed.failure is None)
             case FenceTarget():
                 observed = await self._fence(step, s)
@@ -148,7 +149,7 @@ class Executor:
         facts = s.observed.issuer
         return replace(s.observed, issuer=replace(facts, held=True) if isinstance(facts, IssuerFacts) else facts)
 
-    async def _issue_and_deliver(self, step: IssueAndDeliver, s: Situation) -> Observed:
+    async def _issue_and_deliver(self, step: IssueAndDeliver, s: Situation, rank: float) -> Observed:
         # What was read before the request says nothing of what stands after it.
         observed = replace(
             s.observed,
@@ -164,6 +165,7 @@ class Executor:
             workspace_id=step.workspace_id,
             user_id=step.user_id,
             expiration=step.expiration,
+            urgency=rank,
         )
         try:
             client = await self._directory.client(step.attempt.issuer, key.namespace)
