@@ -37,14 +37,14 @@ def without_an_overlap_who_holds_the_old_key_is_refused_at_once(team: Team):
 @scenarios
 def a_rotation_during_an_overlap_keeps_both_old_keys_each_for_its_own_time(team: Team):
     """The first ends when it was to end, the second later, and whoever reads the Secret notices neither."""
-    team.create(rotation={"overlap": "8s"})
+    team.create(rotation={"overlap": "15s"})
     team.ready()
     with consuming(team, ["search"]) as calls:
         first = team.text()
         team.annotate("search", rotate="now")
         [first_entry] = team.ready(revision=2)["previous"]
         second = team.text()
-        team.patch("search", {"spec": {"label": "another", "rotation": {"overlap": "20s"}}})
+        team.patch("search", {"spec": {"label": "another", "rotation": {"overlap": "30s"}}})
         status = team.ready(revision=3)
         assert status["previous"][0] == first_entry, "the first keeps its time"
         ends = [datetime.fromisoformat(entry["revokeAt"]) for entry in status["previous"]]
