@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.reconcile.world import KEY, World
 
-from keywright.errors import KeywrightError, Rejected, Unauthorized, Unavailable
+from keywright.errors import Ambiguous, KeywrightError, Rejected, Unauthorized, Unavailable
 from keywright.keys import ResourceKey
 from keywright.planning.trigger import Answer, State, Trigger
 from keywright.reconcile.rotate import Rotator
@@ -275,6 +275,24 @@ async def test_an_apiserver_that_is_away_for_a_moment_is_waited_for():
     assert last.state is State.DONE
     assert "the apiserver cannot be reached." in heard
     assert world.cluster.writes.count("annotate") == 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_request_whose_answer_is_lost_is_made_again_and_asks_once(when: str):
+    """The same value: whether it arrived or not, one rotation comes of it."""
+    world = await a_settled_world()
+    lost = []
+
+    def strike(_boundary: int, call: str) -> None:
+        if call == f"{when} annotate" and not lost:
+            lost.append(call)
+            raise Ambiguous("the apiserver's answer did not arrive")
+
+    world.faults.strike = strike
+    last, _ = await rotate(world)
+    assert last.state is State.DONE
+    assert lost
+    assert world.platform.posts == 2
 
 
 async def test_a_key_that_was_never_delivered_is_answered_by_the_first():

@@ -108,7 +108,7 @@ async def _ask(rotator: Rotator, trigger: Trigger, standing: Standing) -> bool:
     try:
         await rotator.ask(trigger, standing)
     except KeywrightError as error:
-        typer.echo(f"keywright: {name} was not asked for: {printable(str(error))}", err=True)
+        typer.echo(f"keywright: {name}: asking failed: {printable(str(error))}", err=True)
         return False
     say(_line(standing, "Asked. " + " ".join(rotator.prospects(trigger, standing))))
     return True
@@ -122,7 +122,7 @@ async def _follow(rotator: Rotator, trigger: Trigger, standing: Standing, shown:
     try:
         request = await rotator.ask(trigger, standing)
     except KeywrightError as error:
-        shown.tell(name, Answer(State.FAILED, f"It was not asked for: {error}."))
+        shown.tell(name, Answer(State.FAILED, f"Asking failed: {error}."))
         return False
     last = await rotator.follow(request, lambda answer: shown.tell(name, answer), patience)
     return last.state is State.DONE

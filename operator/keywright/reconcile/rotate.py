@@ -6,6 +6,7 @@ rehearsed for each, before anything is asked for: a wrong name in a list leaves 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,8 @@ __all__ = ["Rotator"]
 
 _PAUSE: Final = 0.5
 """Seconds between two looks at an ApiKey that is waited for."""
+_REPEATS: Final = 3
+"""How often a request is made again, half a second apart: an apiserver that restarts is another one's business."""
 
 
 class Rotator:
@@ -76,8 +79,18 @@ class Rotator:
         return [triggers.prospect(trigger, standing, now), *([f"In the way: {hindrance}"] if hindrance else [])]
 
     async def ask(self, trigger: Trigger, standing: Standing) -> Request:
-        """Set the annotation to a new value. Raises Rejected(NotFound): it is gone since; and what the port raises."""
+        """Set the annotation to a new value; the same value again, where nobody knows whether it arrived, asks for nothing more.
+
+        Raises Rejected(NotFound): it is gone since; and what the port raises.
+        """
         key, value = standing.subject.key, self._value()
+        for _ in range(_REPEATS):
+            with suppress(Retryable, Ambiguous):
+                return await self._ask(key, trigger, value, standing)
+            await self._sleep(_PAUSE)
+        return await self._ask(key, trigger, value, standing)
+
+    async def _ask(self, key: ResourceKey, trigger: Trigger, value: str, standing: Standing) -> Request:
         if await self._cluster.annotate(key, trigger.annotation, value, rehearse=False) is None:
             raise Rejected(f"ApiKey {key.name} is gone", reason="NotFound")
         return Request(trigger, value, standing)
