@@ -29,7 +29,7 @@ __all__ = ["Rotator"]
 _PAUSE: Final = 0.5
 """Seconds between two looks at an ApiKey that is waited for."""
 _REPEATS: Final = 3
-"""How often a request is made again, half a second apart: an apiserver that restarts is another one's business."""
+"""How often a request is made again, half a second apart: past that the apiserver is away, and is said to be."""
 
 
 class Rotator:
