@@ -90,7 +90,7 @@ def a_condition(of_type: str, message: str) -> Condition:
     [
         (a_standing(), None),
         (a_standing(spec={"suspend": True}), "It is suspended: nothing is issued until spec.suspend is false."),
-        (a_standing(conditions=[a_condition("Stalled", "Nobody granted it.")]), "Nobody granted it."),
+        (a_standing(conditions=[a_condition("Stalled", "nobody granted it")]), "nobody granted it."),
         (
             a_standing(
                 next_attempt_at=NOW + timedelta(minutes=1),

@@ -120,10 +120,10 @@ def hindrance(standing: Standing, now: datetime) -> str | None:
         return "It is suspended: nothing is issued until spec.suspend is false."
     stalled = status.condition("Stalled")
     if stalled is not None and stalled.status == "True":
-        return stalled.message
+        return _sentence(stalled.message)
     if status.next_attempt_at is not None and status.next_attempt_at > now:
-        why = f": {status.next.reason}" if status.next else "."
-        return f"The pause after a failed attempt lasts until {_time(status.next_attempt_at)}{why}"
+        why = f": {status.next.reason}" if status.next else ""
+        return _sentence(f"The pause after a failed attempt lasts until {_time(status.next_attempt_at)}{why}")
     return None
 
 
@@ -160,9 +160,9 @@ def _answered(request: Request, standing: Standing) -> Answer:
         left = [p.key_id for p in status.previous if p.key_id in old]
         if left:
             if (stalled := status.condition("Stalled")) is not None and stalled.status == "True":
-                return Answer(State.FAILED, stalled.message)
+                return Answer(State.FAILED, _sentence(stalled.message))
             revoking = status.next.reason if status.next and status.next.action == "Revoke" else ""
-            return Answer(State.WAITING, revoking or f"Revoking key {', '.join(left)}.")
+            return Answer(State.WAITING, _sentence(revoking or f"Revoking key {', '.join(left)}"))
     stands = f"Key {status.masked_key} stands in {standing.place}"
     if status.key_id == before.key_id:
         return Answer(State.DONE, f"{stands}. It was made seconds before this was asked, and answers it too.")
@@ -188,7 +188,9 @@ def _unanswered(request: Request, standing: Standing, waited: timedelta, now: da
         )
     stalled = status.condition("Stalled")
     if stalled is not None and stalled.status == "True" and (changed or waited >= _LOOKED):
-        return Answer(State.FAILED, f"{stalled.message} The request stands, and is answered once that is mended.")
+        return Answer(
+            State.FAILED, f"{_sentence(stalled.message)} The request stands, and is answered once that is mended."
+        )
     if not changed and waited >= _SILENT and hindrance(standing, now) is None:
         return Answer(
             State.WAITING,
@@ -203,9 +205,14 @@ def _waiting_for(standing: Standing, otherwise: str) -> str:
     status = standing.status
     if status.next is not None and status.next.action == "Retry":
         at = f" Tried again at {_time(status.next.at)}." if status.next.at else ""
-        return f"{status.next.reason}{at}"
+        return f"{_sentence(status.next.reason)}{at}"
     reconciling = status.condition("Reconciling")
-    return reconciling.message if status.attempt is None and reconciling is not None else otherwise
+    return _sentence(reconciling.message) if status.attempt is None and reconciling is not None else otherwise
+
+
+def _sentence(text: str) -> str:
+    """Some of the status's messages are whole sentences, and some are an error's words."""
+    return text if text.endswith(".") else f"{text}."
 
 
 def _counted(older: int) -> str:
