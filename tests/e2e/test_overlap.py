@@ -60,6 +60,18 @@ def a_rotation_during_an_overlap_keeps_both_old_keys_each_for_its_own_time(team:
     assert calls.failed == []
 
 
+@scenarios
+def a_consumer_notices_a_key_that_dies_under_it(team: Team):
+    """What the others rely on: a key that is revoked by hand while it stands in the Secret is a refused call."""
+    team.create()
+    status = team.ready()
+    with consuming(team, ["search"]) as calls:
+        wait_for(lambda: calls.made, "a call is answered")
+        assert calls.refused == []
+        team.sandbox.call("DELETE", f"/v1/admin/api-keys/{status['keyId']}")
+        wait_for(lambda: calls.refused, "a call is refused")
+
+
 @pytest.mark.parametrize("scenario", scenarios.names)
 def test_overlap(scenario: str, outcome: Callable[[Scenarios, str], None]):
     """What the scenario's own sentence says."""
