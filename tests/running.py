@@ -178,6 +178,13 @@ class Sandbox(Program):
             found |= {key["key_id"]: key for key in page["keys"]}
             offset += len(page["keys"])
 
+    def posts(self, name: str = "") -> int:
+        """How many keys whose name contains this were ever made, by the platform's own audit log."""
+        query = urllib.parse.urlencode({"event_type": "api_key.create", "limit": 1_000_000})
+        status, logs = self.call("GET", f"/v1/admin/audit-logs?{query}")
+        assert status == 200, status
+        return sum(name in log["target_metadata"]["name"] for log in logs)
+
 
 class Operator(Program):
     """`keywright run`; `metrics` and `health` are its addresses."""

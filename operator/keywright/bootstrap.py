@@ -31,6 +31,7 @@ from keywright.metrics import Metrics
 from keywright.ports.lease import Unshared
 from keywright.reconcile.directory import IssuerDirectory
 from keywright.reconcile.engine import Engine, Settings
+from keywright.reconcile.rotate import Rotator
 from keywright.reconcile.sweep import Sweeper, chosen
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ __all__ = [
     "cluster_id_of",
     "lease_of",
     "new_attempt_id",
+    "rotating",
     "sweeping",
     "valid_cluster_id",
 ]
@@ -307,6 +309,19 @@ async def sweeping(reach: Reach, issuer: str | None, told: Callable[[str], None]
             yield Sweep(sweeper, chosen(cluster.issuers(), namespace, issuer), cluster_id, namespace, whole)
         finally:
             await directory.close()
+
+
+@asynccontextmanager
+async def rotating(reach: Reach) -> AsyncIterator[tuple[Rotator, str]]:
+    """What `keywright rotate` needs, with a connection of its own; and the namespace meant."""
+    async with await KubeApi.connect(reach.kubeconfig, reach.context) as api:
+        rotator = Rotator(
+            cluster=KubeCluster(api, _now),
+            clock=_now,
+            monotonic=asyncio.get_running_loop().time,
+            sleep=asyncio.sleep,
+        )
+        yield rotator, reach.namespace or api.login.namespace
 
 
 async def _reread(cluster: KubeCluster, sink: SecretSink) -> None:

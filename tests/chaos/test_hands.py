@@ -189,10 +189,13 @@ def restored_from_a_saved_copy(stage: Stage, case: tuple[bool, bool]):
     live = stage.tagged()
     assert len(live) == 2, "the current one and the one in its overlap"
 
-    metadata = {"name": "search", "annotations": saved["metadata"]["annotations"]}
+    # As Velero restores: its own labels on, finalizers kept, owners dropped.
+    mark = {"velero.io/backup-name": "nightly", "velero.io/restore-name": "nightly-1"}
+    metadata = {"name": "search", "labels": mark} | {n: saved["metadata"][n] for n in ("annotations", "finalizers")}
     copy = {"apiVersion": saved["apiVersion"], "kind": "ApiKey", "metadata": metadata, "spec": saved["spec"]}
     if with_secret:
-        kept = {name: secret["metadata"][name] for name in ("name", "labels", "annotations")}
+        kept = {name: secret["metadata"][name] for name in ("name", "annotations")}
+        kept["labels"] = secret["metadata"]["labels"] | mark
         stage.plane.call(
             "POST", f"/api/v1/namespaces/{stage.namespace}/secrets", {"metadata": kept, "data": secret["data"]}
         )

@@ -67,17 +67,23 @@ def outcome(
     return lambda scenarios, name: scenarios.outcome(name, request, served_plane, sandbox, operator)
 
 
+def operator_of(plane: Plane, namespace: str, folder: Path, *flags: str) -> Operator:
+    """For one namespace, under the rights of manifests/namespaced alone; not started."""
+    grant(plane, "namespaced", namespace, folder)
+    kubeconfig = folder / "kubeconfig"
+    token = plane.token_of(namespace, "keywright")
+    write_kubeconfig(kubeconfig, server=plane.server, ca_file=plane.ca_file, token=token)
+    flags = ("--namespace", namespace, "--cluster-id", namespace[-8:], *flags)
+    return Operator(folder / "operator", kubeconfig, *flags)
+
+
 @pytest.fixture
 def namespaced_operator(plane: Plane, tmp_path: Path) -> Iterator[Callable[[str], Operator]]:
     """Starts an operator for one namespace, under the rights of manifests/namespaced alone."""
     started: list[Operator] = []
 
     def start(namespace: str) -> Operator:
-        grant(plane, "namespaced", namespace, tmp_path)
-        kubeconfig = tmp_path / "kubeconfig"
-        token = plane.token_of(namespace, "keywright")
-        write_kubeconfig(kubeconfig, server=plane.server, ca_file=plane.ca_file, token=token)
-        operator = Operator(tmp_path / "operator", kubeconfig, "--namespace", namespace, "--cluster-id", namespace[-8:])
+        operator = operator_of(plane, namespace, tmp_path)
         operator.start()
         started.append(operator)
         return operator

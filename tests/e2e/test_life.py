@@ -186,6 +186,7 @@ def retain_leaves_the_key_and_its_secret_and_a_re_created_api_key_adopts_them(te
     again = team.ready()
     assert again["keyId"] == first["keyId"]
     assert team.text() == plaintext
+    assert team.sandbox.posts(f"{team.namespace}/search ") == 1
     team.patch("search", {"spec": {"deletionPolicy": "Revoke"}})
     wait_for(lambda: team.secret()["metadata"].get("ownerReferences"), "the Secret is bound to its ApiKey")
     team.delete()
