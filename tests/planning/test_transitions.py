@@ -228,7 +228,6 @@ def test_a_condition_keeps_its_time_while_its_status_stays():
     [
         (an_api_key(), []),
         (an_api_key(rotation={"restart": [{"kind": "Deployment", "name": "web"}]}), ["rotation.restart"]),
-        (an_api_key(target={"secret": {"name": "mistral-key", "adopt": True}}), ["target.secret.adopt"]),
     ],
 )
 def test_fields_without_effect_are_said(spec: ApiKeySpec, fields: list[str]):

@@ -227,7 +227,7 @@ class SinkContract:
         delivery, present = await self.delivered(place)
         layout = replace(delivery.layout, key="api-key", template={"A": "key=${api_key}"}, labels={"team": "search"})
         owner = replace(delivery.owner, bound=False)
-        rewritten = await place.port.rewrite(layout, owner, present)
+        rewritten = await place.port.rewrite(layout, owner, delivery.record, present.version)
         assert await place.texts(layout.name) == {"A": f"key={delivery.plaintext.reveal()}"}
         assert rewritten.record == delivery.record
         assert rewritten.digest == present.digest
@@ -240,12 +240,13 @@ class SinkContract:
         layout, owner = replace(delivery.layout, key="other"), delivery.owner
         fenced = await place.port.fence(delivery.layout, owner, "aaaaaaa1", present.version)
         with pytest.raises(Conflict):
-            await place.port.rewrite(layout, owner, present)
+            await place.port.rewrite(layout, owner, delivery.record, present.version)
         await place.spoil(layout.name, "api-key")
         with pytest.raises(Conflict):
-            await place.port.rewrite(layout, owner, fenced)
+            await place.port.rewrite(layout, owner, delivery.record, fenced.version)
+        version = (await self.read(place, layout)).version
         with pytest.raises(Conflict):
-            await place.port.rewrite(layout, owner, await self.read(place, layout))
+            await place.port.rewrite(layout, owner, delivery.record, version)
 
     async def test_a_changed_plaintext_shows(self, place: SinkPlace):
         """Its digest is not the record's any more, and it does not look as it should."""
@@ -261,12 +262,12 @@ class SinkContract:
         layout = delivery.layout
         fenced = await place.port.fence(layout, delivery.owner, "aaaaaaa1", present.version)
         with pytest.raises(Conflict):
-            await place.port.clean(layout.namespace, layout.name, present.version)
-        await place.port.clean(layout.namespace, layout.name, fenced.version)
+            await place.port.clean(layout.namespace, layout.name, present.version, adopted=False)
+        await place.port.clean(layout.namespace, layout.name, fenced.version, adopted=False)
         assert await place.port.read(layout.namespace, layout.name) == Absent()
         assert place.port.known(layout.namespace, layout.name) is None
         assert delivery.record.key_id not in set(place.port.recorded())
-        await place.port.clean(layout.namespace, layout.name, fenced.version)
+        await place.port.clean(layout.namespace, layout.name, fenced.version, adopted=False)
 
     async def test_a_read_corrects_what_is_known(self, place: SinkPlace):
         """Somebody deleted it, and the watch has not said so yet."""

@@ -49,6 +49,4 @@ def without_effect(spec: ApiKeySpec) -> list[str]:
     fields = []
     if spec.rotation and spec.rotation.restart:
         fields.append("rotation.restart")
-    if spec.target.secret and spec.target.secret.adopt:
-        fields.append("target.secret.adopt")
     return fields
