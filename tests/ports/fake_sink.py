@@ -299,14 +299,15 @@ def state_of(there: Stored | None, sought: Sought | None = None) -> TargetState:
     wanted = sought.record.digest if sought and sought.record else None
     digest = SecretValue(there.plaintext).digest() if there.plaintext else None
     if there.owner is None:
+        holds = digest is not None and digest == wanted
         return Foreign(
             "a Secret that keywright did not make",
             version=str(there.version),
             adoptable_by=there.adoptable_by,
             type=there.type,
             immutable=there.immutable,
-            digest=digest if digest == wanted else None,
-            hand_made=() if digest == wanted else _hand_made(there, sought),
+            digest=digest if holds else None,
+            hand_made=() if holds else _hand_made(there, sought),
         )
     changed = sought is not None and (digest is None or digest not in (wanted, there.record.get("digest")))
     return Present(
