@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -94,10 +95,28 @@ class RealSink:
     namespace: str
     owner: str
     owner_uid: str
+    hand = "Python-urllib"
 
-    async def make_foreign(self, name: str) -> None:
+    async def make_foreign(
+        self,
+        name: str,
+        texts: Mapping[str, str] = MappingProxyType({"api-key": "theirs"}),
+        adoptable_by: str | None = None,
+    ) -> None:
         """Not seen."""
-        self.plane.call("POST", self._at(), {"metadata": {"name": name}, "stringData": {"api-key": "theirs"}})
+        annotations = {"keywright.dev/adoptable-by": adoptable_by} if adoptable_by else {}
+        body = {"metadata": {"name": name, "annotations": annotations}, "stringData": dict(texts)}
+        self.plane.call("POST", self._at(), body)
+
+    async def strip(self, name: str) -> None:
+        """Not seen."""
+        data = self.plane.call("GET", self._at(name))["data"]
+        self.plane.call("PUT", self._at(name), {"metadata": {"name": name}, "data": data})
+
+    async def strip_annotations(self, name: str) -> None:
+        """Not seen."""
+        bare = {"metadata": {"annotations": None}}
+        self.plane.call("PATCH", self._at(name), bare, content_type="application/merge-patch+json")
 
     async def spoil(self, name: str, key: str) -> None:
         """Not seen."""

@@ -235,7 +235,8 @@ def test_rotated_when_due_and_planned_again_there_is_no_storm(
     by_time = [at for at, reason in life.issued if reason != Reason.SCHEDULED]
     busiest = max(sum(at <= other < at + DAY for other in by_time) for at in by_time)
     ends_today = policy == 0
-    assert busiest <= 12, "also where almost all of two days is asked for, or a policy lets no key live past today"
+    # 89% of a day or more leaves 11%, of which jitter may take half: 1.3 hours.
+    assert busiest <= 19, "also where almost all of two days is asked for, or a policy lets no key live past today"
     if not ends_today and (spec.rotation is None or spec.rotation.renew_before is None):
         assert len(by_time) <= 1 + 1.6 * 15, "a key of a day is replaced about once a day"
     scheduled = [at for at, reason in life.issued if reason == Reason.SCHEDULED]

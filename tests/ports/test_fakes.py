@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -79,14 +81,32 @@ class SinkInMemory:
     namespace = "search"
     owner = "pipeline"
     owner_uid = "uid-1"
+    hand = "somebody"
 
     def __init__(self) -> None:
         self.port = FakeSink()
         self.port.lagging = True
 
-    async def make_foreign(self, name: str) -> None:
+    async def make_foreign(
+        self,
+        name: str,
+        texts: Mapping[str, str] = MappingProxyType({"api-key": "theirs"}),
+        adoptable_by: str | None = None,
+    ) -> None:
         """Not seen."""
-        self.port.put_foreign(ResourceKey(self.namespace, name))
+        self.port.put_foreign(
+            ResourceKey(self.namespace, name), plaintext=None, texts=dict(texts), adoptable_by=adoptable_by
+        )
+
+    async def strip(self, name: str) -> None:
+        """Not seen."""
+        self.port.strip(ResourceKey(self.namespace, name))
+
+    async def strip_annotations(self, name: str) -> None:
+        """Not seen."""
+        key = ResourceKey(self.namespace, name)
+        bare = replace(self.port.stored[key], record={}, layout_digest="drifted", fence=None, adopted=None)
+        self.port.put_back(key, bare)
 
     async def spoil(self, name: str, key: str) -> None:
         """Not seen."""
@@ -98,7 +118,8 @@ class SinkInMemory:
 
     async def texts(self, name: str) -> Mapping[str, str]:
         """As stored."""
-        return self.port.stored[ResourceKey(self.namespace, name)].texts
+        there = self.port.stored[ResourceKey(self.namespace, name)]
+        return there.texts | there.others
 
 
 class TestFakeSink(SinkContract):

@@ -179,14 +179,30 @@ class Acts:
         if secret in self._site.secrets.stored:
             self._world.invariants.loses(self._site, secret)
             self._world.invariants.foreign.pop((self._site.name, secret), None)
+            self._world.invariants.given.pop((self._site.name, secret), None)
             self._site.secrets.remove(secret)
 
     def _spoil_secret(self, arg: int) -> None:
         self._change_secret(arg, plaintext="spoilt", texts={"api-key": "spoilt"}, layout_digest="drifted")
 
     def _strip_secret(self, arg: int) -> None:
-        """Kubectl replace: our annotations are gone."""
-        self._change_secret(arg, record={}, layout_digest="drifted", fence=None)
+        """Kubectl replace: our annotations are gone, or all but the data."""
+        whole: dict[str, Any] = {"owner": None} if arg % 2 else {}
+        self._change_secret(arg, record={}, layout_digest="drifted", fence=None, adopted=None, **whole)
+
+    def _give_secret(self, arg: int) -> None:
+        """Somebody makes a Secret by hand and gives it to the ApiKey: whether that takes it is for the spec to say."""
+        secret = self._secret(arg)
+        self._world.invariants.loses(self._site, secret)
+        texts = {"api-key": "by hand", "theirs": "theirs"}
+        given = Stored(0, None, self._world.new_id(), texts=texts, adoptable_by=KEY.name)
+        self._world.invariants.foreign.pop((self._site.name, secret), None)
+        self._world.invariants.gives(self._site, secret, self._site.secrets.put(secret, given))
+
+    def _edit_adopt(self, arg: int) -> None:
+        obj = self._api_key()
+        secret = obj["spec"]["target"]["secret"] if obj else {}
+        self._edit(target={"secret": {**secret, "adopt": arg % 4 != 0}})
 
     def _restore_secret(self, arg: int) -> None:
         ours = [(key, old) for key, old in self._secrets if old.owner is not None]
@@ -195,12 +211,14 @@ class Acts:
             there = self._site.secrets.stored.get(key)
             if there is None or there.owner is not None:
                 self._world.invariants.loses(self._site, key)
+                self._world.invariants.given.pop((self._site.name, key), None)
                 self._site.secrets.put(key, replace(old, uid=there.uid if there else self._world.new_id()))
 
     def _foreign_secret(self, arg: int) -> None:
 
         secret = self._secret(arg)
         self._world.invariants.loses(self._site, secret)
+        self._world.invariants.given.pop((self._site.name, secret), None)
         texts = {"api-key": "theirs"}
         stored = Stored(0, None, self._world.new_id(), plaintext="theirs", texts=texts)
         self._world.invariants.foreign[self._site.name, secret] = self._site.secrets.put(secret, stored)
@@ -209,7 +227,10 @@ class Acts:
         secret = self._secret(arg)
         there = self._site.secrets.stored.get(secret)
         if there is not None and there.owner is None:
+            if (self._site.name, secret) not in self._world.invariants.foreign:
+                self._world.invariants.loses(self._site, secret)  # stripped: it may hold the key
             self._world.invariants.foreign.pop((self._site.name, secret), None)
+            self._world.invariants.given.pop((self._site.name, secret), None)
             self._site.secrets.remove(secret)
 
     # The platform.

@@ -70,6 +70,9 @@ class Invariants(AtRest):
         """By uid: when a key was settled, and why."""
         self.foreign: dict[tuple[str, ResourceKey], Stored] = {}
         """Secrets of others, which nobody of us may touch."""
+        self.given: dict[tuple[str, ResourceKey], Stored] = {}
+        """Secrets that others give away: taken only where the spec says so, and what they put there stays."""
+        self._adopting = False
         self._others_keys: list[tuple[FakePlatform, KeyId]] = []
         self._orphans: set[str] = set()
         """Keys and attempts whose record people destroyed."""
@@ -113,6 +116,10 @@ class Invariants(AtRest):
         # What is restored may be named by an attempt that has been closed and forgotten since.
         self._recorded[site.name].add(after)
         self.clock_jumped = True
+
+    def gives(self, site: Site, secret: ResourceKey, there: Stored) -> None:
+        """Somebody makes a Secret that the ApiKey may have."""
+        self.given[site.name, secret] = there
 
     def restores(self, site: Site) -> None:
         """Somebody brings an ApiKey back as it was: keywright hears of it a moment later."""
@@ -170,6 +177,12 @@ class Invariants(AtRest):
         for (name, secret), there in self.foreign.items():
             if self._world.site(name).secrets.stored.get(secret) is not there:
                 return f"I6: the foreign Secret {secret} was changed"
+        for (name, secret), there in self.given.items():
+            stands = self._world.site(name).secrets.stored.get(secret)
+            if stands is None or (stands.texts | stands.others).get("theirs") != "theirs":
+                return f"I6: what others had put into {secret} is gone"
+            if stands is not there and not self._adopting:
+                return f"I6: {secret} was changed, and no spec adopts it"
         for site, key, why, dead in broken:
             if (site.name, key) in self._excused:
                 continue
@@ -209,7 +222,7 @@ class Invariants(AtRest):
                 if "keyId" not in status or "target" not in status:
                     continue
                 there = site.secrets.stored.get(ResourceKey(key.namespace, status["target"]["name"]))
-                if there is None or there.owner is None:
+                if there is None or (there.owner is None and not self._accepted(there.plaintext)):
                     found.append((site, key, "its Secret is gone", None))
                 elif not self._accepted(there.plaintext):
                     dead = f"its Secret holds a dead key ({there.record.get('key-id')})"
@@ -245,10 +258,9 @@ class Invariants(AtRest):
             self._before_the_rollouts(site, obj, key_id)
             place = ResourceKey(key.namespace, status["target"]["name"])
             there = site.secrets.stored.get(place)
-            holds = (
-                there is not None
-                and there.owner is not None
-                and (there.record.get("key-id") == status["keyId"] or self._accepted(there.plaintext))
+            holds = there is not None and (
+                (there.owner is not None and there.record.get("key-id") == status["keyId"])
+                or self._accepted(there.plaintext)
             )
             if not holds and not self._lately(site, place):
                 self._problem = f"the older key {key_id} of {key} was revoked while {place} held no newer one"
@@ -295,6 +307,7 @@ class Invariants(AtRest):
             if event == "DELETED":
                 self._gone(site, obj)
             return
+        self._adopting |= bool(obj["spec"]["target"].get("secret", {}).get("adopt"))
         self._recorded[site.name].add(status)
         if self.gives_away(json.dumps(status)):
             self._problem = f"I3: a plaintext stands in {obj['metadata']['name']}"

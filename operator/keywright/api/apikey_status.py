@@ -43,6 +43,12 @@ class IssuedAs(Kind):
     workspace: str = Field(description="spec.workspace as it was.")
     label: str = Field(description="The label the key got.")
     expiry: str | None = Field(default=None, description="spec.expiry as it was: a validity (90d) or a date.")
+    attempt: str | None = Field(default=None, description="The attempt that made the key: part of its name.")
+    digest: str | None = Field(
+        default=None,
+        description="The plaintext's SHA-256, by which it is known again in a Secret whose annotations were stripped. 32 random "
+        "characters cannot be guessed back from it.",
+    )
 
 
 class PreviousKey(Kind):
@@ -134,6 +140,10 @@ class TargetStatus(Kind):
     name: str = Field(description="The Secret's name, or store and path.")
     key: str | None = Field(
         default=None, description="The data key or field that holds the plaintext; absent with a template."
+    )
+    adopted: bool = Field(
+        default=False,
+        description="Whether somebody else made the Secret: then only keywright's keys go with the ApiKey.",
     )
 
 

@@ -76,6 +76,7 @@ class Reason(StrEnum):
     RETAINED = "Retained"
     TARGET_CLEANED = "TargetCleaned"
     TARGET_REWRITTEN = "TargetRewritten"
+    HAND_MADE_REPLACED = "HandMadeReplaced"
     LATE_KEY_REVOKED = "LateKeyRevoked"
     ABANDONED = "Abandoned"
     EXPIRY_CLAMPED = "ExpiryClamped"
@@ -148,6 +149,7 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.RETAINED: "The ApiKey is gone; its key and target stay, as deletionPolicy says.",
     Reason.TARGET_CLEANED: "A target that is no longer used was cleaned.",
     Reason.TARGET_REWRITTEN: "The target was written anew with the same key.",
+    Reason.HAND_MADE_REPLACED: "A key that somebody had put into an adopted Secret was replaced; revoking it is theirs.",
     Reason.LATE_KEY_REVOKED: "A key of an interrupted attempt turned up late and was revoked.",
     Reason.ABANDONED: "Released by keywright.dev/abandon; the event names the keys left at the issuer.",
     Reason.EXPIRY_CLAMPED: "The platform's policy gave another last day than asked.",

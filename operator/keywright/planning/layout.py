@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from keywright.keys import ResourceKey
     from keywright.planning.observed import TargetLayout
 
-__all__ = ["Owner", "layout_digest_of", "layout_text"]
+__all__ = ["Owner", "is_bound", "layout_digest_of", "layout_text"]
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The ApiKey that a target belongs to. `bound`: it goes with its ApiKey (deletionPolicy Revoke)."""
+    """The ApiKey that a target belongs to. `bound`: it goes with its ApiKey (deletionPolicy Revoke), unless it was adopted."""
 
     key: ResourceKey
     uid: str
@@ -26,19 +26,23 @@ class Owner:
 
 def layout_text(layout: TargetLayout, owner: Owner) -> str:
     """Canonical JSON of all that is laid out, the plaintext apart; kept beside the target (annotation keywright.dev/layout)."""
-    return json.dumps(
-        {
-            "key": layout.key,
-            "template": dict(layout.template) if layout.template else None,
-            "labels": dict(layout.labels),
-            "annotations": dict(layout.annotations),
-            "type": layout.type,
-            "uid": owner.uid,
-            "bound": owner.bound,
-        },
-        sort_keys=True,
-        separators=(",", ":"),
-    )
+    said: dict[str, object] = {
+        "key": layout.key,
+        "template": dict(layout.template) if layout.template else None,
+        "labels": dict(layout.labels),
+        "annotations": dict(layout.annotations),
+        "type": layout.type,
+        "uid": owner.uid,
+        "bound": is_bound(layout, owner),
+    }
+    if layout.adopted:
+        said["adopted"] = True
+    return json.dumps(said, sort_keys=True, separators=(",", ":"))
+
+
+def is_bound(layout: TargetLayout, owner: Owner) -> bool:
+    """Whether the garbage collector takes the target with its ApiKey: never one that holds what others put there."""
+    return owner.bound and not layout.adopted
 
 
 def layout_digest_of(layout: TargetLayout, owner: Owner) -> str:

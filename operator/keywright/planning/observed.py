@@ -23,6 +23,7 @@ __all__ = [
     "Fact",
     "Failure",
     "Foreign",
+    "HandMade",
     "IssuerFacts",
     "Observed",
     "Present",
@@ -31,6 +32,7 @@ __all__ = [
     "RolledOut",
     "Rolling",
     "RolloutState",
+    "Sought",
     "Subject",
     "TargetLayout",
     "TargetState",
@@ -72,7 +74,10 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class TargetLayout:
-    """How a Secret is laid out: all that spec.target.secret says but `adopt`, and where it is."""
+    """How a Secret is laid out: all that spec.target.secret says, and where it is.
+
+    `adopted`: somebody else made it and keywright took it over, so that it never goes with its ApiKey.
+    """
 
     namespace: str
     name: str
@@ -81,6 +86,29 @@ class TargetLayout:
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     type: str
+    adopted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What a read looks for in a Secret that may have been stripped of all that keywright wrote on it.
+
+    The plaintext with the digest of `record` (None: of no key), laid out as in `layout`.
+    """
+
+    layout: TargetLayout
+    record: KeyRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class HandMade:
+    """A value that stands under a data key of ours and that keywright did not write.
+
+    `ending`: its last four characters, None where it is too short to show them, or no key by its looks.
+    """
+
+    key: str
+    ending: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +118,19 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """Something stands there that was not made for this ApiKey; `whose` is a phrase for the user."""
+    """Something stands there that says nothing of this ApiKey; `whose` is a phrase for the user.
+
+    `adoptable_by` is the ApiKey, by name, that may take it over. `digest` is that of the plaintext that was sought, where it
+    stands there and nothing says that it is another ApiKey's.
+    """
 
     whose: str
+    version: str = ""
+    adoptable_by: str | None = None
+    type: str = "Opaque"
+    immutable: bool = False
+    digest: str | None = None
+    hand_made: tuple[HandMade, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +138,10 @@ class Present:
     """A target made by keywright. `record` is None where nothing was delivered yet (a fence) or the record was spoilt.
 
     `digest` is the plaintext's, None where it is missing; `layout_digest` tells of template, labels and owner, to compare
-    with the wanted one; `fence` the attempt it was fenced against.
+    with the wanted one; `fence` the attempt it was fenced against. `adopted` is None where it does not tell any more.
+
+    A read alone knows: `changed_by`, the field manager that last wrote our data keys, where they are not what was delivered;
+    `hand_made`, where it was taken over and nothing was delivered yet.
     """
 
     owner: ResourceKey
@@ -111,6 +152,9 @@ class Present:
     layout_digest: str
     fence: str | None
     data_keys: tuple[str, ...] = ()
+    adopted: bool | None = False
+    changed_by: str | None = None
+    hand_made: tuple[HandMade, ...] = ()
 
 
 TargetState = Absent | Present | Foreign

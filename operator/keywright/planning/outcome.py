@@ -12,7 +12,7 @@ from keywright.api.apikey_status import NextStep
 from keywright.api.base import Condition
 from keywright.api.reasons import Reason
 from keywright.planning import rollouts, schedule
-from keywright.planning.fit import without_effect, works
+from keywright.planning.fit import works
 from keywright.planning.places import named
 
 if TYPE_CHECKING:
@@ -162,9 +162,6 @@ def reported(s: Situation, sayings: list[Saying], step: NextStep) -> ApiKeyStatu
     """
     generation = s.observed.subject.generation
     same_spec = s.status.observed_generation == generation
-    if fields := without_effect(s.spec):
-        note = f" Without effect in this version: {', '.join(fields)}."
-        sayings = [x._replace(message=x.message + note) if x.type == "Ready" else x for x in sayings]
     return s.status.model_copy(
         update={
             "observed_generation": generation,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from keywright.api.apikey import KeyIssuerIdentity, RestartRef
     from keywright.api.apikey_status import ApiKeyStatus, Attempt
     from keywright.api.reasons import Reason
-    from keywright.keys import KeyId
+    from keywright.keys import KeyId, KeyRecord
     from keywright.planning.observed import Fact, TargetLayout
 
 __all__ = [
@@ -108,9 +108,10 @@ class RevokeKey:
 
 @dataclass(frozen=True, slots=True)
 class RewriteTarget:
-    """Lay the same key out anew."""
+    """Lay the key of this record out anew, where it stands."""
 
     layout: TargetLayout
+    record: KeyRecord
 
 
 @dataclass(frozen=True, slots=True)

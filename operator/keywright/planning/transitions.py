@@ -136,7 +136,13 @@ def settled(s: Situation, record: KeyRecord, *, adopted: bool) -> ApiKeyStatus:
             "issuer": record.issuer,
             "masked_key": record.masked,
             "workspace": WorkspaceStatus(id=record.workspace_id, name=record.workspace_name),
-            "issued_as": IssuedAs(workspace=record.workspace, label=record.label, expiry=record.expiry),
+            "issued_as": IssuedAs(
+                workspace=record.workspace,
+                label=record.label,
+                expiry=record.expiry,
+                attempt=record.attempt,
+                digest=record.digest,
+            ),
             "issued_at": issued_at,
             "expires_at": end_of_day(record.expires_on) if record.expires_on else None,
             "schedule": _schedule(s, issued_at),
@@ -228,7 +234,8 @@ def _target(s: Situation) -> TargetStatus | None:
     layout = s.layout
     if layout is None:
         return None
-    return TargetStatus(kind="Secret", name=layout.name, key=None if layout.template else layout.key)
+    key = None if layout.template else layout.key
+    return TargetStatus(kind="Secret", name=layout.name, key=key, adopted=layout.adopted)
 
 
 def _schedule(s: Situation, issued_at: datetime) -> ScheduleInForce | None:

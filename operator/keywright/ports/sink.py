@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from keywright.keys import KeyId, KeyRecord, ResourceKey, SecretValue
-    from keywright.planning.observed import Present, TargetLayout, TargetState
+    from keywright.planning.observed import Present, Sought, TargetLayout, TargetState
 
 __all__ = ["Delivery", "Owner", "Sink"]
 
@@ -42,8 +42,8 @@ class Sink(Protocol):
         """The ids of all keys that a delivered record names, as last seen, each with a place where it stands."""
         ...
 
-    async def read(self, namespace: str, name: str) -> TargetState:
-        """What stands there now: Absent, Present (ours) or Foreign."""
+    async def read(self, namespace: str, name: str, sought: Sought | None = None) -> TargetState:
+        """What stands there now: Absent, Present (ours) or Foreign; and whether that holds the plaintext that is sought."""
         ...
 
     async def rehearse(self, layout: TargetLayout, owner: Owner, version: str | None) -> None:
@@ -51,15 +51,25 @@ class Sink(Protocol):
         ...
 
     async def deliver(self, delivery: Delivery, version: str | None) -> Present:
-        """Write plaintext and record in one go."""
+        """Write plaintext and record in one go.
+
+        With an adopted layout also over a target of somebody else's, as long as that says that this owner may have it: what they
+        put there stays beside ours.
+        """
         ...
 
     async def fence(self, layout: TargetLayout, owner: Owner, mark: str, version: str | None) -> Present:
-        """Touch the target, so that a writer that saw `version` can no longer deliver. An absent one is made, empty, as ours."""
+        """Touch the target, so that a writer that saw `version` can no longer deliver. An absent one is made, empty, as ours.
+
+        With an adopted layout one of somebody else's becomes ours, as in `deliver`, with all that stands in it.
+        """
         ...
 
-    async def rewrite(self, layout: TargetLayout, owner: Owner, present: Present) -> Present:
-        """Lay the same key out anew: plaintext and record are read from the target itself. Conflict where they changed."""
+    async def rewrite(self, layout: TargetLayout, owner: Owner, record: KeyRecord, version: str) -> Present:
+        """Lay the same key out anew, with this record: the plaintext, known by its digest, is read from the target itself.
+
+        Conflict where another version stands there, or not that plaintext.
+        """
         ...
 
     async def prove(
@@ -68,6 +78,6 @@ class Sink(Protocol):
         """What `check` says of the plaintext that stands there for this key; None where there is none. Gives it to nobody else."""
         ...
 
-    async def clean(self, namespace: str, name: str, version: str) -> None:
-        """Remove what is ours; what is gone already counts as done."""
+    async def clean(self, namespace: str, name: str, version: str, *, adopted: bool) -> None:
+        """Remove what is ours; what is gone already counts as done. Adopted: only what was put there since; the target stays."""
         ...

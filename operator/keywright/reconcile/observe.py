@@ -10,7 +10,7 @@ from keywright.api.reading import read_spec, read_status
 from keywright.api.reasons import Reason
 from keywright.errors import Conflict, Rejected
 from keywright.keys import KeyId, ResourceKey
-from keywright.planning.observed import Absent, Fact, Observed, Present, Refusal, Rewriting, Subject
+from keywright.planning.observed import Absent, Fact, Observed, Present, Refusal, Rewriting, Sought, Subject
 from keywright.ports.cluster import FINALIZER
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from keywright.reconcile.inventory import Inventory
     from keywright.reconcile.restarting import Restarter
 
-__all__ = ["Observer", "subject_of", "with_target"]
+__all__ = ["Observer", "subject_of", "with_target", "without_target"]
 
 _ROTATE = "keywright.dev/rotate"
 _COMPROMISED = "keywright.dev/compromised"
@@ -57,6 +57,12 @@ def subject_of(seen: Object) -> Subject:
 def with_target(observed: Observed, name: str, target: TargetState) -> Observed:
     """What was read or written just now."""
     return replace(observed, targets={**observed.targets, name: target}, fresh=observed.fresh | {name})
+
+
+def without_target(observed: Observed, name: str) -> Observed:
+    """What stands there now was not looked at."""
+    targets = {at: target for at, target in observed.targets.items() if at != name}
+    return replace(observed, targets=targets, fresh=observed.fresh - {name})
 
 
 class Observer:
@@ -188,7 +194,8 @@ class Observer:
     async def _read_target(self, s: Situation, name: str | None) -> Observed:
         if name is None:
             raise Rejected("a read needs a target", reason="InvalidSpec")
-        target = await self._sink.read(s.observed.subject.key.namespace, name)
+        sought = Sought(s.layout_at(name), s.delivered)
+        target = await self._sink.read(s.observed.subject.key.namespace, name, sought)
         return self._with_claims(replace(with_target(s.observed, name, target), rehearsal=None), s.spec)
 
     def _with_known(self, observed: Observed, name: str) -> Observed:
