@@ -68,7 +68,7 @@ def still_used(s: Situation) -> Decision | None:
 def overlaps_over(s: Situation) -> Decision | None:
     """Revoke each older key whose time has come, once the target holds the current one."""
     due = [p for p in s.status.previous if p.revoke_at <= s.now and not rollouts.holds(s, p)]
-    if not due:
+    if not due or s.observed.vanished:
         return None
     home = s.home
     pending = [p for p in due if p.key_id not in s.observed.revoked and p.key_id not in s.observed.failed_revocations]

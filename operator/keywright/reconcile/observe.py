@@ -12,6 +12,7 @@ from keywright.errors import Conflict, Rejected
 from keywright.keys import KeyId, ResourceKey
 from keywright.planning.observed import Absent, Fact, Observed, Present, Refusal, Rewriting, Sought, Subject
 from keywright.ports.cluster import FINALIZER
+from keywright.reconcile.directory import ref_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +66,15 @@ def without_target(observed: Observed, name: str) -> Observed:
     return replace(observed, targets=targets, fresh=observed.fresh - {name})
 
 
+def _as_issued(s: Situation) -> ApiKeySpec:
+    """The spec with issuer and workspace as they were when the current key was made: an edit since then hides no lost grant."""
+    issuer, issued = s.status.issuer, s.status.issued_as
+    if issuer is None or issued is None:
+        return s.spec
+    ref = s.spec.issuer_ref.model_copy(update={"kind": issuer.kind, "name": issuer.name})
+    return s.spec.model_copy(update={"issuer_ref": ref, "workspace": issued.workspace})
+
+
 class Observer:
     """Reads the world for one ApiKey at a time."""
 
@@ -112,7 +122,12 @@ class Observer:
             issuers = {c.issuer.uid for c in status.closed_attempts}
             looked = {uid: at for uid in issuers if (at := self._inventory.looked(uid)) is not None}
             observed = replace(observed, listing=self._inventory.listed(subject.uid), looked=looked)
-        observed = replace(observed, rewritten=self._rewritten.get(subject.uid))
+        observed = replace(
+            observed,
+            rewritten=self._rewritten.get(subject.uid),
+            revokes_ungranted=self._revokes_ungranted(status, subject.key.namespace),
+            vanished=self._inventory.vanished(ref_of(spec.issuer_ref, subject.key.namespace)),
+        )
         return spec, status, self._with_key(observed, status)
 
     def again(self, seen: Object, observed: Observed, spec: ApiKeySpec) -> tuple[ApiKeySpec, ApiKeyStatus, Observed]:
@@ -156,6 +171,8 @@ class Observer:
         match step.fact:
             case Fact.ISSUER:
                 return replace(observed, issuer=await self._directory.facts(key, s.spec, s.status))
+            case Fact.GRANT:
+                return replace(observed, maker=await self._directory.facts(key, _as_issued(s), s.status))
             case Fact.LISTING:
                 if step.issuer is None:
                     raise Rejected("a listing needs an issuer", reason="InvalidSpec")
@@ -175,6 +192,11 @@ class Observer:
                 return await self._restarter.look(step.workload, s)
             case Fact.NAMESPACE:
                 return replace(observed, namespace_ending=await self._cluster.is_ending(key.namespace))
+
+    def _revokes_ungranted(self, status: ApiKeyStatus, namespace: str) -> bool:
+        """What the issuer that made the key says, from memory; one that is gone says nothing."""
+        found = self._cluster.issuer(*ref_of(status.issuer, namespace)) if status.issuer else None
+        return found is not None and (found.get("spec") or {}).get("onGrantLost") == "Revoke"
 
     async def _rehearse(self, s: Situation) -> Observed:
         """The dry run of the very write also tells whether something stands there: no read before it."""
