@@ -9,8 +9,8 @@ import typer
 
 from keywright import __version__
 from keywright.cli import demo, devcluster
-from keywright.cli.rotate import rotate
 from keywright.cli.memory import keep_to_itself
+from keywright.cli.rotate import rotate
 from keywright.cli.run import run
 from keywright.cli.sandbox import sandbox
 from keywright.cli.sweep import sweep

@@ -228,7 +228,9 @@ def ended(s: Situation, gone: frozenset[KeyId]) -> ApiKeyStatus:
         )
     )
     previous = [p for p in s.status.previous if p.key_id not in gone]
-    return s.status.model_copy(update={**nothing, "previous": previous, "target": None, "rollout": None, "grant_lost_at": None})
+    return s.status.model_copy(
+        update={**nothing, "previous": previous, "target": None, "rollout": None, "grant_lost_at": None}
+    )
 
 
 def still_used(s: Situation, days: Mapping[KeyId, date]) -> ApiKeyStatus:
