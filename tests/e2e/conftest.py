@@ -118,7 +118,7 @@ def guarded(sandbox: Sandbox, proxy: FaultProxy, tmp_path_factory: pytest.TempPa
         token=plane.token_of("keywright-system", "keywright"),
     )
     flags = ("--min-interval", "1s", "--log-level", "debug", "--log-format", "json")
-    flags = (*flags, "--leader-elect", "--lease-duration", "60s")
+    flags = (*flags, "--leader-elect")
     operator = Operator(folder / "operator", folder / "kubeconfig", *flags)
     scratch = folder / "scratch"
     scratch.mkdir()

@@ -38,7 +38,8 @@ def policies(guarded: Guarded) -> Iterator[None]:
 
 def moved(team: Team) -> None:
     """An edit that one of them refuses."""
-    team.patch("search", {"spec": {"target": {"secret": {"name": "elsewhere"}}}})
+    body = json.dumps({"spec": {"target": {"secret": {"name": "elsewhere"}}}})
+    team.plane.kubectl("-n", team.namespace, "patch", "apikey", "search", "--type=merge", "-p", body)
 
 
 def refusal(edit: Any, *arguments: Any) -> str:
