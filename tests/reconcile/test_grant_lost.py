@@ -137,6 +137,17 @@ async def test_an_edited_spec_hides_no_lost_grant():
         assert world.live() == set(), edit
 
 
+async def test_retain_does_not_keep_what_no_grant_allows():
+    """Deleted within the ten minutes, the ApiKey leaves neither key nor Secret; the event says why."""
+    world = await a_served_world(deletionPolicy="Retain")
+    grant(world)
+    await passes(world, minutes=2)
+    world.delete()
+    await passes(world, minutes=2)
+    world.nothing_left()
+    assert any("no grant allows any more" in event.message for event in world.cluster.events)
+
+
 async def test_an_older_key_ends_with_the_current_one():
     """Its overlap does not outlive the grant."""
     world = await a_served_world()

@@ -148,7 +148,7 @@ def _retained(s: Situation) -> bool:
     """Whether the current key stays alive: one that no target holds any more, or will, is nobody's, and would be left behind."""
     record = s.record_at(s.home)
     stands = s.stripped is not None or (record is not None and record.key_id == s.status.key_id)
-    return not s.bound and stands and not s.observed.namespace_ending
+    return not s.bound and stands and not s.observed.namespace_ending and s.status.grant_lost_at is None
 
 
 def _revoke(s: Situation) -> Decision | None:
@@ -249,7 +249,8 @@ def _wait_for_late_keys(s: Situation) -> Decision | None:
 
 def _clean(s: Situation) -> Decision | None:
     """Every place that may hold something of this ApiKey goes under Revoke; under Retain the current key's stays, unbound."""
-    kept = s.home if s.status.key_id and not s.bound and not s.observed.namespace_ending else None
+    stays = not s.bound and not s.observed.namespace_ending and s.status.grant_lost_at is None
+    kept = s.home if s.status.key_id and stays else None
     names = [p.target for p in s.status.previous] + [s.status.target.name if s.status.target else None]
     names += [c.target for c in s.status.closed_attempts if c.target]
     if names != [None] or s.status.closed_attempts or isinstance(s.target, Present):
@@ -298,6 +299,8 @@ def _farewell(s: Situation) -> Decision:
 
 
 def _lost(s: Situation) -> str:
+    if s.status.grant_lost_at is not None:
+        return "holds a key that no grant allows any more"
     return "goes with its namespace" if s.observed.namespace_ending else "does not hold it any more"
 
 
