@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,19 +27,19 @@ def policies(guarded: Guarded) -> Iterator[None]:
     guarded.plane.kubectl("apply", "-k", str(MANIFESTS))
     try:
         with guarded.a_team() as team:
-            team.create()
+            team.create(suspend=True)
             wait_for(lambda: "cannot be edited" in refusal(moved, team), "the policies are in force")
         yield
     finally:
         guarded.plane.kubectl("delete", "-k", str(MANIFESTS))
         with guarded.a_team() as team:
-            team.create()
+            team.create(suspend=True)
             wait_for(lambda: not refusal(moved, team), "the policies are gone")
 
 
 def moved(team: Team) -> None:
-    """An edit that one of them refuses."""
-    body = json.dumps({"spec": {"target": {"secret": {"name": "elsewhere"}}}})
+    """An edit that one of them refuses: to another place each time, since what changes nothing is no edit."""
+    body = json.dumps({"spec": {"target": {"secret": {"name": f"elsewhere-{secrets.token_hex(4)}"}}}})
     team.plane.kubectl("-n", team.namespace, "patch", "apikey", "search", "--type=merge", "-p", body)
 
 

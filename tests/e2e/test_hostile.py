@@ -21,7 +21,7 @@ from keywright.api.apikey_status import ApiKeyStatus
 from keywright.api.reading import read_issuer_spec, read_spec
 from keywright.cli.logs import JsonLines, TextLines
 from keywright.errors import KeywrightError
-from keywright.keys import NAME_LIMIT, ResourceKey, SecretValue, Tag, Workspace
+from keywright.keys import NAME_LIMIT, SecretValue, Tag, Workspace
 from keywright.planning.plan import plan
 from keywright.planning.situation import Situation
 from keywright.ports.lease import Unshared
@@ -119,7 +119,7 @@ def fields_of(observed: Any) -> dict[str, Any]:
 def one_line(text: str) -> None:
     """In either format of the log: one record, one line, nothing that a terminal obeys."""
     record = logging.LogRecord("keywright", logging.INFO, __file__, 1, "%s", (text,), None)
-    record.apikey = ResourceKey("search", "case")
+    record.apikey = "search/case"
     line = JsonLines().format(record)
     assert len(line.splitlines()) == 1
     assert "message" in json.loads(line)
