@@ -63,7 +63,8 @@ def forms(plaintext: str) -> list[str]:
 
 def requests_of(plane: Plane, user: str) -> list[dict[str, Any]]:
     """All that a user has asked for, as the audit log has it."""
-    entries = (json.loads(line) for line in plane.audit_log.read_text(encoding="utf-8").splitlines())
+    whole, _, _ = plane.audit_log.read_text(encoding="utf-8").rpartition("\n")  # the last line may be half written
+    entries = (json.loads(line) for line in whole.split("\n"))
     return [entry for entry in entries if entry["user"]["username"] == user]
 
 
