@@ -17,6 +17,7 @@ from keywright.planning import grants, outcome, transitions
 from keywright.planning.observed import Fact, IssuerFacts, Refusal
 from keywright.planning.places import named
 from keywright.planning.recovery import look_again
+from keywright.planning.removal import removed
 from keywright.planning.steps import CleanTarget, Decision, Look, Note, RevokeKey, Wait, WriteStatus
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _end(s: Situation, facts: IssuerFacts, lost: Refusal) -> Decision:
             message = f"{named(place)} holds a revoked key and cannot be removed yet: {seen.unclean[place]}"
             return _unended(s, Reason.TARGET_REFUSED, message, s.now + GRACE / 10)
         if place and place not in seen.cleaned:
-            text = f"Removed {named(place)}: its key was revoked."
+            text = f"{removed(s, place)}: its key was revoked."
             note = Note("Normal", Reason.TARGET_CLEANED, text)
             return Decision(CleanTarget(place, None), Reason.TARGET_CLEANED, text, (note,))
     message = f"The key was revoked: {why}."
