@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.running import Sandbox
 from tests.sandbox.asgi import Clock, Here
+from tests.sandbox.visitor import Visitor
 
 from keywright.sandbox.app import build_app
 from keywright.sandbox.plaintext import new_plaintext
@@ -33,3 +34,11 @@ def a_process(tmp_path):
     yield build
     for one in made:
         one.kill()
+
+
+@pytest.fixture
+async def visitor(sandbox):
+    """Somebody who is signed in to the console."""
+    somebody = Visitor(sandbox)
+    await somebody.sign_in()
+    return somebody
