@@ -15,7 +15,7 @@ N ?= 20000
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint format unit test simulate year demo bench generate lock controlplane clean
+.PHONY: help install lint format unit test simulate year demo bench generate lock controlplane chromium screenshots clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,7 +49,16 @@ format: install ## ruff's own corrections
 unit: install ## tests that need no control plane
 	@$(PYTEST) -q -p no:schemathesis -m "not plane and not slow" -n $(JOBS)
 
-test: install controlplane ## every test, on the real control plane
+chromium: ## a browser for the console's tests: installed from Debian where root may, else those tests are skipped
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && echo "installing Debian's chromium" && apt-get update -qq \
+	    && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
+	  || echo "without a browser the console's tests in it are skipped: apt-get install chromium"
+
+screenshots: install chromium ## docs/console/*.png anew
+	@KEYWRIGHT_SCREENSHOTS=docs/console $(PYTEST) -q -p no:schemathesis -n 0 tests/sandbox/test_console_looks.py -k pictures
+
+test: install controlplane chromium ## every test, on the real control plane
 	@$(PYTEST) -q -n $(JOBS) --dist loadgroup
 
 simulate: install ## N histories of the simulation from SEED on; the last line is the verdict
