@@ -143,11 +143,11 @@ class Tab:
         return done["result"].get("value")
 
     async def until(self, expression: str, *, seconds: float = PATIENCE) -> Any:
-        """Wait for an expression to be true; pages may come and go meanwhile."""
+        """Wait for an expression to be true, or an element; pages may come and go meanwhile."""
         deadline = time.monotonic() + seconds
         while True:
             try:
-                answer = await self.value(expression)
+                answer = await self.value(f"(found => found instanceof Node || found)({expression})")
             except RuntimeError as error:  # between two pages there is none, and its elements are not there yet
                 answer, why = None, str(error)
             else:
@@ -172,10 +172,17 @@ class Tab:
         await self.ask("Page.navigateToHistoryEntry", entryId=history["entries"][place]["id"])
         # A page that the browser has kept comes back as it was: _leaving would take it for the one before.
         deadline = time.monotonic() + PATIENCE
-        while (await self.ask("Page.getNavigationHistory"))["currentIndex"] != place:
-            assert time.monotonic() < deadline, f"it stays at {history['entries'][place]['url']}"
+        while await self._place() != place:
+            assert time.monotonic() < deadline, f"it does not come to {history['entries'][place]['url']}"
             await asyncio.sleep(0.05)
         await self.until("document.readyState === 'complete'")
+
+    async def _place(self) -> int | None:
+        """Where it is in its history; None between two pages."""
+        try:
+            return (await self.ask("Page.getNavigationHistory"))["currentIndex"]
+        except RuntimeError:
+            return None
 
     async def click(self, element: str, *, times: int = 1, leaves: bool = False) -> None:
         """Click in the middle of the element that an expression gives. `leaves`: and wait for the page it leads to."""

@@ -73,6 +73,7 @@ async def every_page(tab, sandbox):
     await tab.until("document.querySelector('.question')")
     yield "question"
     await tab.click(link("Keep"))
+    await tab.until("!document.querySelector('.question')")
     await tab.click(link("Create new key"))
     await tab.until("document.querySelector('#create:modal')")
     yield "create"

@@ -43,9 +43,9 @@ class Pages:
             auto_reload=False,
         )
         self._templates.filters |= {
-            "moment": wording.moment,
             "days_away": wording.days_away,
             "maker": wording.maker,
+            "name_parts": wording.name_parts,
         }
         self._templates.globals["static"] = self._address
 

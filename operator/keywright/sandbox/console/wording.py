@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from keywright.sandbox.store.keys import KeyRow
 
-__all__ = ["Maker", "days_away", "maker", "moment"]
+__all__ = ["Maker", "days_away", "maker", "name_parts"]
 
 _TAGGED: Final = re.compile(r"(?P<label>.*?) ?\[kw/(?P<cluster>[a-z0-9-]{1,8})/[0-9a-f-]{8}/[a-z0-9]{8}\]", re.DOTALL)
 """How keywright names its keys: `<label> [kw/<cluster>/<ApiKey's uid>/<attempt>]`."""
@@ -38,9 +38,11 @@ def maker(key: KeyRow) -> Maker:
     return Maker("an ApiKey with its own label", detail)
 
 
-def moment(stored: str) -> str:
-    """`2026-11-24T12:00:00.000000Z` as `2026-11-24 12:00:00 UTC`."""
-    return f"{stored[:10]} {stored[11:19]} UTC"
+def name_parts(name: str) -> tuple[str, str]:
+    """A key's name, cut in front of keywright's tag where it has one: both parts together are the name."""
+    tagged = _TAGGED.fullmatch(name)
+    label = name if tagged is None else tagged["label"]
+    return label, name[len(label) :]
 
 
 def days_away(day: str, today: str) -> str:

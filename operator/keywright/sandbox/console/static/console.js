@@ -2,7 +2,7 @@
 "use strict";
 
 for (const dialog of document.querySelectorAll("dialog[open]")) {
-  dialog.close();
+  dialog.open = false; // not close(): that would be told as if somebody had closed it
   dialog.showModal();
 }
 
@@ -38,8 +38,8 @@ if (once) {
   history.replaceState(null, "", done.href);
   // The browser may keep a page as it was left: without the key.
   addEventListener("pagehide", () => key.replaceChildren());
-  // Escape is pressed too easily for the only look at a key.
-  once.addEventListener("cancel", (event) => event.preventDefault());
+  // Escape is pressed too easily for the only look at a key; not every browser knows closedby yet.
+  once.addEventListener("keydown", (event) => { if (event.key === "Escape") event.preventDefault(); });
   once.addEventListener("close", () => location.assign(done.href));
 
   copy.hidden = false;

@@ -18,6 +18,7 @@ function show(row, page) {
   const next = page.getElementById(row.id);
   if (!next) return location.replace(list.dataset.path); // it was revoked meanwhile
   const focused = row.contains(document.activeElement);
+  for (const one of next.querySelectorAll("[autofocus]")) one.autofocus = false; // for pages that are loaded
   row.replaceWith(next);
   arm(next);
   if (focused) next.querySelector(".act button").focus();
