@@ -184,21 +184,35 @@ class Tab:
         except RuntimeError:
             return None
 
-    async def click(self, element: str, *, times: int = 1, leaves: bool = False) -> None:
-        """Click in the middle of the element that an expression gives. `leaves`: and wait for the page it leads to."""
+    async def click(self, element: str, *, leaves: bool = False) -> None:
+        """Click on the element that an expression gives. `leaves`: and wait for the page it leads to."""
+        clicks = self.click_at(*await self.middle_of(element))
+        await (self._leaving(clicks) if leaves else clicks)
+
+    async def middle_of(self, element: str) -> tuple[float, float]:
+        """Where to click; waits until the element is there, uncovered and in order."""
         await self.until(f"document.readyState === 'complete' && ({element})")
-        where = (
+        x, y = await self.until(
             f"(() => {{ const it = {element}; it.scrollIntoView({{block: 'center'}}); const box = it.getBoundingClientRect();"
             " const [x, y] = [box.x + box.width / 2, box.y + box.height / 2]; const at = document.elementFromPoint(x, y);"
             " return it.contains(at) && !it.disabled ? [x, y] : null; })()"
         )
-        x, y = await self.until(where)
-        clicks = self._click(x, y, times)
-        await (self._leaving(clicks) if leaves else clicks)
+        return x, y
 
-    async def _click(self, x: float, y: float, times: int) -> None:
-        for kind in ("mousePressed", "mouseReleased") * times:
+    async def click_at(self, x: float, y: float) -> None:
+        """Press and release the mouse's button there."""
+        for kind in ("mousePressed", "mouseReleased"):
             await self.ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    async def event(self, method: str) -> dict[str, Any]:
+        """Wait for an event of the protocol; the first of its kind."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            for event in self._wire.events:
+                if event["method"] == method:
+                    return event["params"]
+            assert time.monotonic() < deadline, f"no {method}"
+            await asyncio.sleep(0.05)
 
     async def type(self, text: str) -> None:
         """Into what has the focus."""

@@ -99,11 +99,14 @@ async def test_a_double_click_makes_one_key_and_shows_it(tab, sandbox):
     await to_workspace(tab, "search-prod")
     await tab.click(link("Create new key"))
     await tab.until("document.querySelector('#create:modal')")
-    # Far from the server: the second click comes before the answer to the first.
-    await tab.ask(
-        "Network.emulateNetworkConditions", offline=False, latency=500, downloadThroughput=-1, uploadThroughput=-1
-    )
-    await tab.click("document.querySelector('#create button.primary')", times=2, leaves=True)
+    # The server has made the key, and its answer is still on the way when the second click comes.
+    await tab.ask("Fetch.enable", patterns=[{"urlPattern": "*/api-keys", "requestStage": "Response"}])
+    place = await tab.middle_of("document.querySelector('#create button.primary')")
+    await tab.click_at(*place)
+    answer = await tab.event("Fetch.requestPaused")
+    await tab.click_at(*place)
+    await tab.ask("Fetch.continueRequest", requestId=answer["requestId"])
+    await tab.ask("Fetch.disable")
     key = await tab.until(f"{PLAINTEXT}.textContent")
     assert sandbox.accepts(key)
     assert len(sandbox.live_keys()) == 1
