@@ -15,7 +15,7 @@ N ?= 20000
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint format unit test simulate year demo bench generate lock controlplane chromium screenshots clean
+.PHONY: help install lint format unit test simulate year demo bench generate lock controlplane chromium prometheus screenshots clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -55,10 +55,17 @@ chromium: ## a browser for the console's tests: installed from Debian where root
 	    && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
 	  || echo "without a browser the console's tests in it are skipped: apt-get install chromium"
 
+prometheus: ## promtool and Prometheus for the tests: Debian's, unpacked and not installed; else those tests are skipped
+	@command -v promtool >/dev/null || test -x $(STAMPS)/tools/promtool \
+	  || { mkdir -p $(STAMPS)/tools && cd $(STAMPS)/tools && { [ "$$(id -u)" != 0 ] || apt-get update -qq; } \
+	    && apt-get download -qq prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb \
+	      | tar -x --strip-components=3 ./usr/bin/promtool ./usr/bin/prometheus && rm prometheus_*.deb; } \
+	  || echo "without promtool the alert rules' tests are skipped: apt-get install prometheus"
+
 screenshots: install chromium ## docs/console/*.png anew
 	@KEYWRIGHT_SCREENSHOTS=docs/console $(PYTEST) -q -p no:schemathesis -n 0 tests/sandbox/test_console_looks.py -k pictures
 
-test: install controlplane chromium ## every test, on the real control plane
+test: install controlplane chromium prometheus ## every test, on the real control plane
 	@$(PYTEST) -q -n $(JOBS) --dist loadgroup
 
 simulate: install ## N histories of the simulation from SEED on; the last line is the verdict
