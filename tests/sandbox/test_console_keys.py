@@ -94,6 +94,16 @@ async def test_a_form_that_was_refused_may_be_sent_again(sandbox, visitor):
     assert plaintext_of(await visitor.send(form, name="short", expiration=""))
 
 
+async def test_a_form_that_could_not_be_written_down_may_be_sent_again(sandbox, visitor):
+    """The data file is full or read-only for a while: a page says so, and afterwards the same form makes its key."""
+    form = (await visitor.keys()).form("/api-keys")
+    sandbox.store._writer.execute("PRAGMA query_only = ON")
+    page = await visitor.send(form)
+    assert (page.status, "nothing was changed" in page.text) == (503, True)
+    sandbox.store._writer.execute("PRAGMA query_only = OFF")
+    assert plaintext_of(await visitor.send(form))
+
+
 async def test_what_is_typed_is_shown_as_text(sandbox, visitor):
     """A name with markup in it is a name."""
     name = "\"><script>alert(1)</script>{{ 7 * 7 }}'"

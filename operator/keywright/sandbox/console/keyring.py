@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
@@ -105,8 +106,12 @@ class Keyring:
             return self._again(
                 place, session, draft, {str(one["loc"][0]).removesuffix("_uuid") for one in error.errors()}
             )
-        if not session.spend(fields.get("ticket", "")):
-            session.notice = "That form was used before: its key was made and shown then, and cannot be shown again."
+        form = fields.get("ticket", "")
+        if not session.spend(form):
+            session.notice = (
+                "That form was used before: its key was made then, and cannot be shown again. "
+                "If you have not seen it, revoke it and create another one."
+            )
             return see(f"{place.path}/api-keys")
         try:
             made = await self._store.write(
@@ -119,6 +124,9 @@ class Keyring:
             )
         except NotFoundError:
             return self._again(place, session, draft, {"workspace"})
+        except sqlite3.Error:
+            session.give_back(form)
+            raise
         clamped = made.expiration_date != (draft.expiration or None)
         return self._list(place, session, _View(), made=made, clamped=clamped)
 

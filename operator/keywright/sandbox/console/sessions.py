@@ -67,6 +67,10 @@ class Session:
         self._spent.append(form)
         return True
 
+    def give_back(self, form: str) -> None:
+        """It made nothing, and may be sent again."""
+        self._spent.remove(form)
+
 
 class Sessions:
     """All sessions. Their names are kept as digests, as keys are."""
