@@ -153,7 +153,7 @@ async def test_every_answer_forbids_what_a_page_does_not_need(sandbox, visitor):
     """No inline script or style, nothing from elsewhere, no frame, and pages are not kept."""
     made = await sandbox.a_key()
     addresses = [path.format(await sandbox.workspace()) for path in PAGES]
-    addresses += ["/nothing", f"/organization/api-keys/{made['key_id']}/ask", "/sign-in"]
+    addresses += ["/organization/nothing", f"/organization/api-keys/{made['key_id']}/ask", "/sign-in"]
     for address in addresses:
         page = await visitor.get(address, follow=False)
         policy = dict(rule.split(" ", 1) for rule in page.headers["content-security-policy"].split("; "))
@@ -184,12 +184,12 @@ async def test_what_is_static_may_be_kept(sandbox):
 
 async def test_what_is_no_page_is_a_page_that_says_so(sandbox, visitor):
     """404 and 405 in HTML; the API's own stay JSON."""
-    for path in ("/nothing", "/workspaces/nothing/api-keys", f"/workspaces/{await sandbox.user()}/usage"):
+    for path in ("/organization/nothing", "/workspaces/nothing/api-keys", f"/workspaces/{await sandbox.user()}/usage"):
         page = await visitor.get(path)
         assert (page.status, "That did not work" in page.text) == (404, True)
     assert (await sandbox.call("DELETE", "/", key=None)).status == 405
-    assert (await sandbox.call("GET", "/v1/nothing")).json.keys() == {"detail"}
-    assert (await sandbox.call("GET", "/sandbox/nothing")).json.keys() == {"detail"}
+    for path in ("/v1/admin/nothing", "/sandbox/nothing", "/api/admin/api-keys", "/organizations"):
+        assert (await sandbox.call("GET", path)).json == {"detail": "Not Found"}
 
 
 @pytest.mark.parametrize(

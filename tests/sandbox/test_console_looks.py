@@ -64,7 +64,7 @@ async def every_page(tab, sandbox):
     yield "sign-in"
     await sign_in(tab, sandbox)
     yield "workspaces"
-    await tab.open(f"{sandbox.url}/nothing")
+    await tab.open(f"{sandbox.url}/organization/nothing")
     yield "a page that is not"
     await tab.open(sandbox.url)
     await to_workspace(tab, "search-prod")

@@ -42,7 +42,9 @@ _HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_OF_THE_API: Final = ("/v1", "/sandbox")
+_OWN: Final = (SIGN_IN, "/sign-out", "/static", "/organization", "/workspaces")
+"""Beside `/` itself. A client of the API that has its address wrong gets the API's 404, in JSON."""
+
 _SENTENCES: Final = {
     404: "There is no such page. What it showed may have been revoked or archived.",
     405: "This address is not for that.",
@@ -50,7 +52,7 @@ _SENTENCES: Final = {
 
 
 class Console:
-    """In front of the API, and answers all that is not the API's."""
+    """In front of the API; answers what is asked under its own addresses."""
 
     def __init__(self, app: ASGIApp, *, store: Store, admin_key: str) -> None:
         self._api = app
@@ -89,7 +91,7 @@ class Console:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] != "http" or any(below(scope["path"], prefix) for prefix in _OF_THE_API):
+        if scope["type"] != "http" or not _is_own(scope["path"]):
             await self._api(scope, receive, send)
             return
 
@@ -117,3 +119,7 @@ class Console:
     async def _unwritten(self, _: Request, error: Exception) -> Response:
         _log.error("the data file cannot be used: %s", error)
         return self._problem(503, "The data file cannot be used right now; nothing was changed. Try again.")
+
+
+def _is_own(path: str) -> bool:
+    return path == "/" or any(below(path, prefix) for prefix in _OWN)
