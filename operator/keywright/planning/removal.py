@@ -77,7 +77,7 @@ def overlaps_over(s: Situation) -> Decision | None:
             look = Look(Fact.TARGET, target=home)
             return Decision(look, Reason.REVOKED, "Reading the target before an older key is revoked.")
         record = s.record_at(home)
-        if (record is None or record.key_id != s.status.key_id) and not s.stripped and not _past_the_end(s):
+        if not s.key_stands and not _past_the_end(s):
             return None  # the chain of causes repairs the target first
         key = next((p for p in pending if record is None or p.key_id != record.key_id), None)
         if key is not None:
@@ -146,9 +146,7 @@ def _look_at_what_stays(s: Situation) -> Decision | None:
 
 def _retained(s: Situation) -> bool:
     """Whether the current key stays alive: one that no target holds any more, or will, is nobody's, and would be left behind."""
-    record = s.record_at(s.home)
-    stands = s.stripped is not None or (record is not None and record.key_id == s.status.key_id)
-    return not s.bound and stands and not s.observed.namespace_ending and s.status.grant_lost_at is None
+    return not s.bound and s.key_stands and not s.observed.namespace_ending and s.status.grant_lost_at is None
 
 
 def _revoke(s: Situation) -> Decision | None:
