@@ -14,6 +14,7 @@ from keywright.api.base import GROUP, VERSION
 from keywright.api.reading import issuer_wanted, issuers_recorded
 from keywright.errors import Conflict
 from keywright.keys import ResourceKey, SecretValue
+from keywright.planning.places import place_seen
 from keywright.ports.cluster import EventNote, Object, finalizer_of
 
 if TYPE_CHECKING:
@@ -140,13 +141,10 @@ class FakeCluster:
         """All ApiKeys as last seen."""
         return self._seen["ApiKey"].values()
 
-    def claimants(self, namespace: str, secret: str) -> Iterable[Object]:
-        """By spec.target.secret.name."""
+    def claimants(self, namespace: str, place: str) -> Iterable[Object]:
+        """By spec.target."""
         return [
-            obj
-            for obj in self.api_keys()
-            if obj["metadata"]["namespace"] == namespace
-            and (obj["spec"]["target"].get("secret") or {}).get("name") == secret
+            obj for obj in self.api_keys() if obj["metadata"]["namespace"] == namespace and place_seen(obj) == place
         ]
 
     def users_of(self, identity: KeyIssuerIdentity, namespace: str | None) -> Iterable[ResourceKey]:

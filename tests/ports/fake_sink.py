@@ -168,6 +168,9 @@ class FakeSink:
         plaintext = SecretValue(there.plaintext)
         return await check(plaintext) if plaintext.digest() == record.digest else None
 
+    async def prune(self, namespace: str, name: str, key_id: KeyId) -> None:
+        """Nothing older is kept."""
+
     async def clean(self, namespace: str, name: str, version: str) -> None:
         """Remove; gone counts as done."""
         await self.faults.before("clean")

@@ -76,9 +76,9 @@ class KubeCluster:
         """All ApiKeys as last seen."""
         return self._stores["ApiKey"].values()
 
-    def claimants(self, namespace: str, secret: str) -> Iterable[Object]:
-        """The ApiKeys whose target is this Secret."""
-        found = (self.api_key(key) for key in self._index.of_secret(namespace, secret))
+    def claimants(self, namespace: str, place: str) -> Iterable[Object]:
+        """The ApiKeys whose target is this place."""
+        found = (self.api_key(key) for key in self._index.of_target(namespace, place))
         return [obj for obj in found if obj is not None]
 
     def users_of(self, identity: KeyIssuerIdentity, namespace: str | None) -> Iterable[ResourceKey]:

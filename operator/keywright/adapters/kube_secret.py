@@ -183,6 +183,9 @@ class SecretSink:
         plaintext = _recovered(obj, record)
         return await check(plaintext) if plaintext else None
 
+    async def prune(self, namespace: str, name: str, key_id: KeyId) -> None:
+        """A Secret has no older versions."""
+
     async def clean(self, namespace: str, name: str, version: str) -> None:
         """Remove what is ours; what is gone already counts as done."""
         key = ResourceKey(namespace, name)

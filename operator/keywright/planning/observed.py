@@ -66,7 +66,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class TargetLayout:
-    """How a Secret is laid out: all that spec.target.secret says but `adopt`, and where it is."""
+    """How a target is laid out, and where it is: `name` is its place. Labels, annotations and type are a Secret's, `merge` is Vault's."""
 
     namespace: str
     name: str
@@ -75,6 +75,8 @@ class TargetLayout:
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     type: str
+    merge: bool = False
+    """Whether what other people keep at the place stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,13 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """Something stands there that was not made for this ApiKey; `whose` is a phrase for the user."""
+    """Something stands there that was not made for this ApiKey; `whose` is a phrase for the user.
+
+    `mergeable`: what is delivered can stand beside it, if the spec wants that.
+    """
 
     whose: str
+    mergeable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +184,11 @@ class Observed:
     """Whether the ApiKey that the target belongs to, by namespace and name, is still there."""
     issuer: IssuerFacts | Refusal | None = None
     targets: Mapping[str, TargetState] = field(default_factory=dict)
-    """What stands where, by the Secret's name."""
+    """What stands where, by its place."""
     fresh: frozenset[str] = field(default_factory=frozenset)
-    """The targets that this pass has read or written itself, by name."""
+    """The targets that this pass has read or written itself, by place."""
+    unreadable: Refusal | None = None
+    """Why a target could not be read in this pass."""
     rehearsal: Refusal | Literal[True] | None = None
     """Whether a write to the target would be accepted."""
     listing: tuple[ListedKey, ...] | Refusal | None = None
@@ -209,5 +217,11 @@ class Observed:
     """Targets, by name, that this pass has cleaned."""
     unclean: Mapping[str, str] = field(default_factory=dict)
     """Targets, by name, that this pass could not clean, and why."""
+    beyond: Mapping[str, str] = field(default_factory=dict)
+    """Of the cleaned ones, those that nothing of keywright can reach any more, and why: what stands there is left."""
+    pruned: frozenset[KeyId] = field(default_factory=frozenset)
+    """Dead keys of which this pass knows that no older version of their target holds them any more."""
+    unpruned: Mapping[KeyId, str] = field(default_factory=dict)
+    """Dead keys of which older versions could not be destroyed, and why."""
     rewritten: Rewriting | None = None
     """The last time that a target was laid out anew without a new key, as far as this process remembers."""

@@ -27,6 +27,7 @@ from keywright.planning.steps import (
     Wait,
     WriteStatus,
 )
+from keywright.planning.unreadable import unreadable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -45,7 +46,8 @@ def plan(spec: ApiKeySpec, status: ApiKeyStatus, observed: Observed, now: dateti
     if observed.subject.deleting:
         return deletion(s)
     return (
-        open_attempt(s)
+        unreadable(s)
+        or open_attempt(s)
         or late_keys(s)
         or _known_target(s)
         or still_used(s)
@@ -328,6 +330,9 @@ def _unended(s: Situation) -> tuple[Reason, str] | None:
         return Reason.ISSUER_CREDENTIALS_GONE, f"Key {', '.join(sorted(gone))} cannot be revoked: {why}"
     for key_id, refusal in failed.items():
         return Reason.REVOCATION_FAILED, f"Key {key_id} cannot be revoked yet: {refusal.message}"
+    for key_id, trouble in s.observed.unpruned.items():
+        text = f"Older versions of {named(s.home)} still hold the revoked key {key_id}: {trouble}"
+        return Reason.TARGET_REFUSED, text
     for name, trouble in s.observed.unclean.items():
         return Reason.TARGET_REFUSED, f"{named(name)} is no longer used and cannot be removed yet: {trouble}"
     return None

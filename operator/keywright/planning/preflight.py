@@ -11,7 +11,7 @@ from keywright.api.apikey import called
 from keywright.api.reasons import Reason
 from keywright.planning import grants, schedule
 from keywright.planning.observed import Fact, Foreign, Present, Refusal
-from keywright.planning.places import named
+from keywright.planning.places import in_vault, named, remedy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,15 +24,6 @@ MOST_LIVE_KEYS: Final = 8
 """Recorded live keys (current, previous) that one ApiKey may have."""
 
 Check = Refusal | Fact | None
-
-
-def supported_target(s: Situation) -> Check:
-    """Secrets are what this version delivers into."""
-    if s.layout is None:
-        return Refusal(
-            Reason.TARGET_UNSUPPORTED, "This version cannot deliver into Vault yet; write spec.target.secret."
-        )
-    return None
 
 
 def expiry_ahead(s: Situation) -> Check:
@@ -59,7 +50,7 @@ def target_unclaimed(s: Situation) -> Check:
         return None
     return Refusal(
         Reason.TARGET_CONFLICT,
-        f"ApiKey {s.observed.rival} already has the target {named(s.place)}; write another spec.target.secret.name.",
+        f"ApiKey {s.observed.rival} already has the target {named(s.place)}; write another {remedy(s.place)}.",
     )
 
 
@@ -109,27 +100,40 @@ def target_free(s: Situation) -> Check:
     if isinstance(target, Foreign):
         return Refusal(
             Reason.TARGET_FOREIGN,
-            f"{named(s.place)} is {target.whose}; write another spec.target.secret.name, or delete that Secret if nobody needs it.",
+            f"{named(s.place)} is {target.whose}; write another {remedy(s.place)}, or {_freed(s)}.",
         )
     if isinstance(target, Present) and not s.is_mine(target):
         if s.observed.owner_exists:
             return Refusal(
                 Reason.TARGET_CONFLICT,
-                f"{named(s.place)} belongs to ApiKey {target.owner}; write another spec.target.secret.name.",
+                f"{named(s.place)} belongs to ApiKey {target.owner}; write another {remedy(s.place)}.",
             )
         return Refusal(
             Reason.TARGET_FOREIGN,
             f"{named(s.place)} was left by the ApiKey {target.owner}, which is gone; delete it, "
-            "or write another spec.target.secret.name.",
+            f"or write another {remedy(s.place)}.",
         )
     return None
 
 
+def _freed(s: Situation) -> str:
+    if in_vault(s.place):
+        return "set spec.target.vault.merge to true, so that what others keep there stays"
+    return "delete that Secret if nobody needs it"
+
+
 def target_accepts(s: Situation) -> Check:
-    """Where the target is new, or the last write failed, the very write is rehearsed: quota, admission and size speak up first."""
+    """Where the target is new, or the last write failed, the very write is rehearsed: quota, admission and size speak up first.
+
+    Vault may be away or sealed, and its policies change without a word: there it is asked each time.
+    """
     target = s.target
     proven = (
-        isinstance(target, Present) and target.record is not None and s.status.failures == 0 and s.laid_out_at(s.place)
+        isinstance(target, Present)
+        and target.record is not None
+        and s.status.failures == 0
+        and s.laid_out_at(s.place)
+        and not in_vault(s.place)
     )
     if proven or s.observed.rehearsal is True:
         return None
@@ -139,7 +143,6 @@ def target_accepts(s: Situation) -> Check:
 
 
 _CHAIN: Final[tuple[Callable[[Situation], Check], ...]] = (
-    supported_target,
     expiry_ahead,
     schedule_kept,
     target_unclaimed,

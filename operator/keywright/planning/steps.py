@@ -27,6 +27,7 @@ __all__ = [
     "IssueAndDeliver",
     "Look",
     "Note",
+    "PruneTarget",
     "ReleaseFinalizer",
     "RevokeKey",
     "RewriteTarget",
@@ -38,7 +39,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Find out a fact. `target`: the Secret to read, for Fact.TARGET; `issuer` and `search`: what to list, for Fact.LISTING."""
+    """Find out a fact. `target`: the place to read, for Fact.TARGET; `issuer` and `search`: what to list, for Fact.LISTING."""
 
     fact: Fact
     target: str | None = None
@@ -117,6 +118,14 @@ class CleanTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class PruneTarget:
+    """Destroy what older versions of a target still hold of a dead key."""
+
+    name: str
+    key_id: KeyId
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseFinalizer:
     """Let a deleted ApiKey go."""
 
@@ -138,6 +147,7 @@ Step = (
     | RevokeKey
     | RewriteTarget
     | CleanTarget
+    | PruneTarget
     | ReleaseFinalizer
     | Wait
 )

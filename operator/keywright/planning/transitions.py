@@ -23,6 +23,7 @@ from keywright.api.reasons import Reason
 from keywright.keys import KeyId, end_of_day
 from keywright.planning import schedule
 from keywright.planning.outcome import Saying, conditions, failing, steady
+from keywright.planning.places import in_vault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -201,7 +202,8 @@ def _target(s: Situation) -> TargetStatus | None:
     layout = s.layout
     if layout is None:
         return None
-    return TargetStatus(kind="Secret", name=layout.name, key=None if layout.template else layout.key)
+    kind: Literal["Secret", "Vault"] = "Vault" if in_vault(layout.name) else "Secret"
+    return TargetStatus(kind=kind, name=layout.name, key=None if layout.template else layout.key)
 
 
 def _closed_entry(s: Situation, attempt: Attempt, outcome: Literal["lost", "unseen", "failed"]) -> ClosedAttempt:

@@ -53,8 +53,8 @@ class Cluster(Protocol):
         """All ApiKeys as last seen."""
         ...
 
-    def claimants(self, namespace: str, secret: str) -> Iterable[Object]:
-        """The ApiKeys whose target is this Secret."""
+    def claimants(self, namespace: str, place: str) -> Iterable[Object]:
+        """The ApiKeys whose target is this place."""
         ...
 
     def users_of(self, identity: KeyIssuerIdentity, namespace: str | None) -> Iterable[ResourceKey]:

@@ -68,6 +68,10 @@ class Sink(Protocol):
         """What `check` says of the plaintext that stands there for this key; None where there is none. Gives it to nobody else."""
         ...
 
+    async def prune(self, namespace: str, name: str, key_id: KeyId) -> None:
+        """Destroy what older versions still hold of a dead key; what stands there now is left as it is. May be repeated."""
+        ...
+
     async def clean(self, namespace: str, name: str, version: str) -> None:
         """Remove what is ours; what is gone already counts as done."""
         ...

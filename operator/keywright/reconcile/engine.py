@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from keywright.keys import ResourceKey
+from keywright.planning.places import place_seen
 from keywright.reconcile.directory import IssuerDirectory
 from keywright.reconcile.execute import Executor
 from keywright.reconcile.holding import issuers_named, makers_of
@@ -149,9 +150,9 @@ class Engine:
         """An ApiKey is new, other, or gone; one that is gone leaves its target to others that claim it."""
         meta = seen["metadata"]
         self.queue.add(ResourceKey(meta["namespace"], meta["name"]))
-        secret = ((seen.get("spec") or {}).get("target") or {}).get("secret")
-        if deleted and secret:
-            self._wake_claimants(meta["namespace"], secret["name"], but=meta["name"])
+        place = place_seen(seen)
+        if deleted and place:
+            self._wake_claimants(meta["namespace"], place, but=meta["name"])
 
     def issuer_changed(self, kind: str, seen: Object, before: Object | None, after: Object | None) -> None:
         """An issuer is new, other, or gone: those that use it may have waited for this."""
@@ -163,12 +164,12 @@ class Engine:
         for user in self._cluster.dependents(*ref):
             self.queue.add(ResourceKey(user["metadata"]["namespace"], user["metadata"]["name"]))
 
-    def target_changed(self, namespace: str, secret: str) -> None:
-        """A Secret is new, other, or gone."""
-        self._wake_claimants(namespace, secret)
+    def target_changed(self, namespace: str, place: str) -> None:
+        """What stands at a place is new, other, or gone."""
+        self._wake_claimants(namespace, place)
 
-    def _wake_claimants(self, namespace: str, secret: str, *, but: str | None = None) -> None:
-        for claimant in self._cluster.claimants(namespace, secret):
+    def _wake_claimants(self, namespace: str, place: str, *, but: str | None = None) -> None:
+        for claimant in self._cluster.claimants(namespace, place):
             if claimant["metadata"]["name"] != but:
                 self.queue.add(ResourceKey(namespace, claimant["metadata"]["name"]))
 

@@ -13,8 +13,9 @@ from keywright.api.apikey_status import Handled
 from keywright.api.reasons import Reason
 from keywright.errors import Ambiguous, Conflict, RateLimited, Rejected, Retryable, Terminal, Unavailable
 from keywright.keys import AttemptId, KeyRecord, Tag
-from keywright.planning.layout import layout_digest_of
+from keywright.planning.layout import beside, layout_digest_of
 from keywright.planning.observed import Absent, Failure, Foreign, IssuerFacts, Present, Refusal
+from keywright.planning.places import in_vault
 from keywright.planning.steps import (
     AddFinalizer,
     CleanTarget,
@@ -22,6 +23,7 @@ from keywright.planning.steps import (
     HoldIssuer,
     IssueAndDeliver,
     Look,
+    PruneTarget,
     ReleaseFinalizer,
     RevokeKey,
     RewriteTarget,
@@ -31,7 +33,7 @@ from keywright.planning.steps import (
 from keywright.ports.issuer import IssuedKey, KeyRequest
 from keywright.ports.sink import Delivery
 from keywright.reconcile.directory import ref_of, refusal_of
-from keywright.reconcile.observe import with_target
+from keywright.reconcile.observe import beyond_reach, with_target
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -93,7 +95,7 @@ class Executor:
         self._clock = clock
         self._sleep = sleep
 
-    async def take(self, step: Step, s: Situation, seen: Object) -> Taken:  # noqa: C901 - one branch a step
+    async def take(self, step: Step, s: Situation, seen: Object) -> Taken:  # noqa: C901, PLR0912 - one branch a step
         """One step, one outside effect."""
         observed = s.observed
         match step:
@@ -122,7 +124,10 @@ class Executor:
                 return Taken(seen, observed, done=not isinstance(observed.rehearsal, Refusal))
             case CleanTarget():
                 observed = await self._clean(step, s)
-                return Taken(seen, observed, done=step.name in observed.cleaned)
+                return Taken(seen, observed, done=step.name in observed.cleaned and step.name not in observed.beyond)
+            case PruneTarget():
+                observed = await self._prune(step, s)
+                return Taken(seen, observed, done=step.key_id in observed.pruned)
             case ReleaseFinalizer():
                 await self._cluster.remove_finalizer(seen)
                 return Taken(seen, observed, gone=True)
@@ -243,7 +248,7 @@ class Executor:
             if pause is not None:
                 await self._sleep(pause)
             try:
-                target = await self._sink.read(layout.namespace, layout.name)
+                target = beside(await self._sink.read(layout.namespace, layout.name), layout)
                 held = await self._holds(record)
             except (Retryable, Terminal, Ambiguous) as error:
                 trouble = str(error)
@@ -306,6 +311,28 @@ class Executor:
         return with_target(observed, name, rewritten)
 
     async def _clean(self, step: CleanTarget, s: Situation) -> Observed:
+        """A store that cannot be asked is told of; one that will never be reached again has nothing to clean."""
+        try:
+            return await self._cleaned(step, s)
+        except (Terminal, Unavailable, RateLimited) as error:
+            if not in_vault(step.name):
+                raise
+            observed = s.observed
+            if await beyond_reach(error, s, self._cluster):
+                beyond = {**observed.beyond, step.name: str(error)}
+                return replace(observed, beyond=beyond, cleaned=observed.cleaned | {step.name})
+            return replace(observed, unclean={**observed.unclean, step.name: str(error)})
+
+    async def _prune(self, step: PruneTarget, s: Situation) -> Observed:
+        observed = s.observed
+        try:
+            await self._sink.prune(observed.subject.key.namespace, step.name, step.key_id)
+        except (Terminal, Retryable, Ambiguous) as error:
+            if not await beyond_reach(error, s, self._cluster):
+                return replace(observed, unpruned={**observed.unpruned, step.key_id: str(error)})
+        return replace(observed, pruned=observed.pruned | {step.key_id})
+
+    async def _cleaned(self, step: CleanTarget, s: Situation) -> Observed:
         """A target that is not ours (any more) is left alone."""
         observed, namespace = s.observed, s.observed.subject.key.namespace
         version = step.version
