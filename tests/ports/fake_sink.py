@@ -12,11 +12,13 @@ from keywright.errors import Conflict, Rejected
 from keywright.keys import KeyId, KeyRecord, ResourceKey, SecretValue
 from keywright.planning.layout import Owner, layout_digest_of
 from keywright.planning.observed import Absent, Foreign, Present, TargetLayout, TargetState
+from keywright.planning.places import in_vault
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from keywright.ports.sink import Delivery
+    from keywright.ports.stores import Store
 
 __all__ = ["FakeSink", "SecretStore", "Stored"]
 
@@ -99,6 +101,22 @@ class FakeSink:
     def recorded(self) -> Mapping[KeyId, ResourceKey]:
         """All key ids in records."""
         return {present.record.key_id: key for key, (_, present) in self._seen.items() if present and present.record}
+
+    async def moved(self, namespace: str, name: str) -> bool:
+        """The watch tells of Secrets; a path in Vault is looked over."""
+        await self.faults.before("look over")
+        key = ResourceKey(namespace, name)
+        if not in_vault(name) or self.known(namespace, name) is None:
+            return False
+        there, (version, _) = self.stored.get(key), self._seen[key]
+        if there is not None and there.version == version:
+            return False
+        self._seen[key] = (version, None)
+        return True
+
+    async def reach(self, store: Store, namespaces: Collection[str]) -> None:
+        """It answers."""
+        await self.faults.before("reach store")
 
     async def read(self, namespace: str, name: str) -> TargetState:
         """What stands there."""
@@ -240,7 +258,7 @@ class FakeSink:
         return True
 
     def _watch(self, key: ResourceKey, there: Stored | None, version: int) -> None:
-        if not self.lagging:
+        if not self.lagging and not in_vault(key.name):
             self.seen(key, there, version)
 
     def _admit(self, layout: TargetLayout, version: str | None) -> ResourceKey:

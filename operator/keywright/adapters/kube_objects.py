@@ -18,7 +18,7 @@ from keywright.adapters.kube_events import EventWriter
 from keywright.adapters.kube_index import ApiKeyIndex
 from keywright.adapters.kube_patch import dropped_field, merge_diff
 from keywright.api.base import GROUP, VERSION
-from keywright.errors import Conflict, Rejected, Unauthorized, Unavailable
+from keywright.errors import Ambiguous, Conflict, Rejected, Unauthorized, Unavailable
 from keywright.keys import ResourceKey, SecretValue
 from keywright.ports.cluster import finalizer_of
 
@@ -33,7 +33,13 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "KubeCluster"]
 
-KINDS: Final = {"ApiKey": "apikeys", "KeyIssuer": "keyissuers", "ClusterKeyIssuer": "clusterkeyissuers"}
+KINDS: Final = {
+    "ApiKey": "apikeys",
+    "KeyIssuer": "keyissuers",
+    "ClusterKeyIssuer": "clusterkeyissuers",
+    "VaultStore": "vaultstores",
+    "ClusterVaultStore": "clustervaultstores",
+}
 """The kinds this adapter keeps, and their resources."""
 
 _PREFIX: Final = f"/apis/{GROUP}/{VERSION}"
@@ -42,6 +48,9 @@ _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 _LABELS_KEPT: Final = 60.0
 """Seconds that a namespace's labels are believed: the port's word."""
+
+_TOKEN_LASTS: Final = 600
+"""Seconds: the apiserver's least. A token is shown to Vault at once, and to nobody else."""
 
 _NAMESPACES_KEPT: Final = 4096
 """Namespaces whose labels are remembered; past it all are asked again."""
@@ -102,6 +111,14 @@ class KubeCluster:
         """All issuers of both kinds as last seen."""
         return [obj for kind in ("KeyIssuer", "ClusterKeyIssuer") for obj in self._stores[kind].values()]
 
+    def store(self, kind: str, namespace: str | None, name: str) -> Object | None:
+        """The VaultStore or ClusterVaultStore as last seen; None: not there."""
+        return self._stores[kind].get(ResourceKey(namespace or "", name))
+
+    def stores(self) -> list[Object]:
+        """All stores of both kinds as last seen."""
+        return [obj for kind in ("VaultStore", "ClusterVaultStore") for obj in self._stores[kind].values()]
+
     # What is told.
 
     def seen(self, kind: str, event_type: str | None, obj: Mapping[str, Any]) -> bool:
@@ -135,7 +152,7 @@ class KubeCluster:
         for kind, resource in KINDS.items():
             if self._namespaces is None:
                 told += await self._sync_kind(kind, resource, None)
-            elif kind != "ClusterKeyIssuer":
+            elif not kind.startswith("Cluster"):
                 for namespace in self._namespaces:
                     told += await self._sync_kind(kind, resource, namespace)
         return told
@@ -265,6 +282,31 @@ class KubeCluster:
                 reason="IssuerInvalid",
             )
         return SecretValue(text.strip()) if text and text.strip() else None
+
+    async def token(self, namespace: str, account: str, audiences: Sequence[str]) -> SecretValue:
+        """A short-lived token of a ServiceAccount, made out for these audiences; asked for anew each time.
+
+        Raises Rejected(StoreRefused) where there is no such account, or no right to its tokens.
+        """
+        path = path_of("/api/v1", "serviceaccounts", namespace, account, "token")
+        body = {"spec": {"audiences": list(audiences), "expirationSeconds": _TOKEN_LASTS}}
+        try:
+            answer = await self._api.request("POST", path, body=body, confidential=True)
+        except NotFound:
+            raise Rejected(
+                f"there is no ServiceAccount {namespace}/{account}: create it", reason="StoreRefused"
+            ) from None
+        except Ambiguous as error:
+            raise Unavailable(str(error)) from None  # one token more hurts nobody
+        except Unauthorized as error:
+            if error.reason != "Forbidden":
+                raise Unavailable(str(error)) from error
+            raise Rejected(
+                f"keywright may not make tokens of ServiceAccount {namespace}/{account}: give it create on serviceaccounts/token there, "
+                "with the Role that examples/vault/ has",
+                reason="StoreRefused",
+            ) from None
+        return SecretValue(answer["status"]["token"])
 
     async def namespace_labels(self, namespace: str) -> Mapping[str, str]:
         """The labels of a namespace, at most a minute old; asked for once however many wait.

@@ -32,12 +32,13 @@ from keywright.keys import LABEL_LIMIT, AttemptId, KeyId, KeyRecord, ResourceKey
 from keywright.planning.observed import Absent, Foreign
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 
     from keywright.adapters.kube import KubeApi
     from keywright.planning.layout import Owner
     from keywright.planning.observed import Present, TargetLayout, TargetState
     from keywright.ports.sink import Delivery
+    from keywright.ports.stores import Store
 
 __all__ = ["MANAGED_SELECTOR", "SecretSink"]
 
@@ -108,6 +109,13 @@ class SecretSink:
     def recorded(self) -> dict[KeyId, ResourceKey]:
         """The ids of all keys that a delivered record names, as last seen, each with a Secret where it stands."""
         return {held.present.record.key_id: key for key, held in self._store.items() if held.present.record}
+
+    async def moved(self, namespace: str, name: str) -> bool:  # noqa: ARG002 - the port's signature
+        """The watch tells."""
+        return False
+
+    async def reach(self, store: Store, namespaces: Collection[str]) -> None:
+        """Secrets lie in no store."""
 
     async def read(self, namespace: str, name: str) -> TargetState:
         """What stands there now: Absent, Present (ours) or Foreign."""

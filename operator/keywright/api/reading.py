@@ -16,12 +16,13 @@ from keywright.api.apikey_status import ApiKeyStatus
 from keywright.api.base import Kind
 from keywright.api.keyissuer import KeyIssuerSpec
 from keywright.api.reasons import Reason
+from keywright.api.vaultstore import ClusterVaultStoreSpec, VaultStoreSpec
 from keywright.errors import Rejected
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["issuer_wanted", "issuers_recorded", "read_issuer_spec", "read_spec", "read_status"]
+__all__ = ["issuer_wanted", "issuers_recorded", "read_issuer_spec", "read_spec", "read_status", "read_store_spec"]
 
 _Model = TypeVar("_Model", bound=Kind)
 
@@ -41,6 +42,16 @@ def read_issuer_spec(body: Mapping[str, Any]) -> KeyIssuerSpec:
     spec = _read(KeyIssuerSpec, body, "spec")
     if spec.mistral is None:
         raise _rejected("spec.mistral: write it, with user and adminKeySecretRef; there is no other kind of issuer")
+    return spec
+
+
+def read_store_spec(body: Mapping[str, Any]) -> VaultStoreSpec:
+    """The spec of a VaultStore or ClusterVaultStore; Rejected(InvalidSpec) with the first thing that is wrong with it."""
+    if body.get("kind") != "ClusterVaultStore":
+        return _read(VaultStoreSpec, body, "spec")
+    spec = _read(ClusterVaultStoreSpec, body, "spec")
+    if "{namespace}" not in spec.prefix:
+        raise _rejected("spec.prefix: write one that contains {namespace}, so that namespaces keep apart")
     return spec
 
 

@@ -17,6 +17,7 @@ from keywright.reconcile.holding import issuers_named, makers_of
 from keywright.reconcile.inventory import Inventory
 from keywright.reconcile.observe import Observer
 from keywright.reconcile.reconciler import Reconciler
+from keywright.reconcile.stores import LookOver
 from keywright.reconcile.worker import Workers
 from keywright.reconcile.workqueue import WorkQueue
 
@@ -75,6 +76,7 @@ class Engine:
         self.queue: WorkQueue[ResourceKey] = WorkQueue()
         self.issuers: WorkQueue[Ref] = WorkQueue()
         self.holds: WorkQueue[Ref] = WorkQueue()
+        self.stores: WorkQueue[Ref] = WorkQueue()
         self.directory = IssuerDirectory(
             cluster,
             factory,
@@ -92,6 +94,14 @@ class Engine:
             sleep=asyncio.sleep,
             wake=self.queue.add,
             metrics=metrics,
+        )
+        self.look_over = LookOver(
+            cluster=cluster,
+            sink=sink,
+            clock=clock,
+            monotonic=asyncio.get_running_loop().time,
+            sleep=asyncio.sleep,
+            wake=self.queue.add,
         )
         observer = Observer(
             cluster=cluster,
@@ -118,6 +128,9 @@ class Engine:
         self._workers = Workers(self.queue, self._reconcile, count=settings.workers, metrics=metrics)
         self._issuer_workers = Workers(self.issuers, self._refresh, count=settings.issuer_workers, metrics=metrics)
         self._hold_workers = Workers(self.holds, self._hold, count=settings.issuer_workers, metrics=metrics)
+        self._store_workers = Workers(
+            self.stores, self.look_over.refresh, count=settings.issuer_workers, metrics=metrics
+        )
         metrics.old_keys_in_use.set_function(lambda: _old_keys_in_use(cluster.api_keys()))
         metrics.queue_depth.set_function(lambda: self.queue.overdue()[0])
         metrics.queue_overdue_seconds.set_function(lambda: self.queue.overdue()[1])
@@ -128,17 +141,20 @@ class Engine:
         for i, ref in enumerate(refs):
             self.issuers.add(ref, round(i * min(_FIRST_APART, _FIRST_WITHIN / len(refs)), 3))
             self.holds.add(ref)
+        for i, store in enumerate(self._cluster.stores()):
+            self.stores.add(_ref(store["kind"], store), round(i * _FIRST_APART, 3))
         for seen in self._cluster.api_keys():
             self.queue.add(ResourceKey(seen["metadata"]["namespace"], seen["metadata"]["name"]))
-        for workers in (self._issuer_workers, self._hold_workers, self._workers):
+        for workers in (self._issuer_workers, self._hold_workers, self._store_workers, self._workers):
             workers.start()
 
     async def finish(self, grace: float) -> bool:
         """Finish what is in flight within `grace` seconds, take nothing new. False where something had to be cut off."""
         # A listing leaves nothing behind: nobody waits for one that is being read slowly.
         working = (self._workers.stop(grace), self._hold_workers.stop(grace))
-        *clean, _ = await asyncio.gather(*working, self._issuer_workers.stop(min(grace, _LISTING_ENDS)))
-        return all(clean)
+        looking = [w.stop(min(grace, _LISTING_ENDS)) for w in (self._issuer_workers, self._store_workers)]
+        clean = await asyncio.gather(*working, *looking)
+        return all(clean[: len(working)])
 
     async def close(self) -> None:
         """Give connections back, once nothing is in flight."""
@@ -163,6 +179,15 @@ class Engine:
         self.holds.add(ref)
         for user in self._cluster.dependents(*ref):
             self.queue.add(ResourceKey(user["metadata"]["namespace"], user["metadata"]["name"]))
+
+    def store_changed(self, kind: str, seen: Object, before: Object | None, after: Object | None) -> None:
+        """A store is new, other, or gone: those that deliver into it may have waited for this."""
+        if _version(before) == _version(after):
+            return
+        ref = _ref(kind, seen)
+        self.stores.add(ref)
+        for key in self.look_over.users(ref):
+            self.queue.add(key)
 
     def target_changed(self, namespace: str, place: str) -> None:
         """What stands at a place is new, other, or gone."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from keywright.reconcile.directory import IssuerDirectory
     from keywright.reconcile.inventory import Inventory
 
-__all__ = ["Observer", "beyond_reach", "subject_of", "with_target"]
+__all__ = ["Observer", "beyond_reach", "store_refusal", "subject_of", "with_target"]
 
 _ROTATE = "keywright.dev/rotate"
 _COMPROMISED = "keywright.dev/compromised"
