@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.planning.builders import CLUSTER, KEY, UID, a_record
 from tests.ports.fake_cluster import FakeCluster
 from tests.ports.fake_sink import FakeSink
-from tests.planning.builders import CLUSTER, KEY, UID, a_record
 
 from keywright.errors import Rejected, Unavailable
 from keywright.keys import ResourceKey, SecretValue
@@ -82,7 +82,7 @@ def test_a_cluster_store_whose_prefix_names_no_namespace_serves_nobody():
     """The CRD refuses it; an object older than its rules may have it all the same."""
     cluster = a_cluster()
     add_store(cluster, shared=True, prefix="shared/")
-    with pytest.raises(Rejected, match="clustervaultstore/vault: spec.prefix") as caught:
+    with pytest.raises(Rejected, match=r"clustervaultstore/vault: spec\.prefix") as caught:
         StoreBook(cluster, cluster_scope=True).find("search", SHARED)
     assert caught.value.reason == "StoreInvalid"
 
