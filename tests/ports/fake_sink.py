@@ -69,7 +69,7 @@ class SecretStore:
     def collect(self, uid: str) -> None:
         """The garbage collector: what is bound to a deleted ApiKey goes."""
         for key, there in list(self.stored.items()):
-            if there.owner and there.owner.bound and there.owner.uid == uid:
+            if there.owner and there.owner.bound and there.owner.uid == uid and not in_vault(key.name):
                 self.remove(key)
 
     def _tell(self, key: ResourceKey) -> None:
@@ -187,7 +187,10 @@ class FakeSink:
         return await check(plaintext) if plaintext.digest() == record.digest else None
 
     async def prune(self, namespace: str, name: str, key_id: KeyId) -> None:
-        """Nothing older is kept."""
+        """Nothing older is kept, here."""
+        if in_vault(name):
+            await self.faults.before("prune")
+            await self.faults.after("prune")
 
     async def clean(self, namespace: str, name: str, version: str) -> None:
         """Remove; gone counts as done."""
@@ -246,7 +249,7 @@ class FakeSink:
 
     def catch_up(self) -> None:
         """The watch tells everything that happened."""
-        for key in {*self._seen, *self.stored}:
+        for key in {key for key in (*self._seen, *self.stored) if not in_vault(key.name)}:
             self._look(key)
 
     def seen(self, key: ResourceKey, there: Stored | None, version: int) -> bool:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.ports.fake_sink import Stored
-from tests.simulation.names import KEY, RIVAL, SECRETS, issuer_key
+from tests.simulation.names import KEY, RIVAL, issuer_key
 
 from keywright.keys import KeyId, Workspace
 from keywright.ports.cluster import FINALIZER
@@ -45,13 +45,15 @@ class Acts:
 
     def _edit_target(self, arg: int) -> None:
         obj = self._api_key()
-        secret = obj["spec"]["target"]["secret"] if obj else {}
-        self._edit(target={"secret": {**secret, "name": SECRETS[arg % 2].name}})
+        [looks] = obj["spec"]["target"].values() if obj else [{}]
+        self._edit(target=self._target(arg, looks))
 
     def _edit_template(self, arg: int) -> None:
         obj = self._api_key()
-        secret = obj["spec"]["target"]["secret"] if obj else {}
-        self._edit(target={"secret": {**secret, "labels": {"team": str(arg)}}})
+        [(kind, looks)] = obj["spec"]["target"].items() if obj else [("secret", {})]
+        template = {"api-key": "${api_key}", "team": str(arg)}
+        changed = {"labels": {"team": str(arg)}} if kind == "secret" else {"template": template}
+        self._edit(target={kind: {**looks, **changed}})
 
     def _edit_issuer(self, arg: int) -> None:
         self._edit(issuerRef={"name": ("main", "spare")[arg % 2]})
@@ -118,7 +120,7 @@ class Acts:
         else:
             self._world.invariants.forgets(self._site, there, old.get("status") or {})
         self._world.invariants.restores(self._site)
-        for secret in SECRETS:
+        for secret in self._world.history.places:
             self._world.invariants.loses(self._site, secret)  # the status may name what is there no more
         self._site.server.store(("ApiKey", KEY), {**old, "metadata": meta}, "ADDED" if there is None else "MODIFIED")
 
@@ -134,7 +136,7 @@ class Acts:
         """Another ApiKey names the same Secret; or it goes again."""
         server = self._site.server
         if ("ApiKey", RIVAL) not in server.stored:
-            self._create(RIVAL, target={"secret": {"name": SECRETS[arg % 2].name}})
+            self._create(RIVAL, target=self._target(arg))
         elif arg % 3 == 0:
             server.delete("ApiKey", RIVAL)
 
@@ -246,6 +248,9 @@ class Acts:
 
     def _apiserver_away(self, arg: int) -> None:
         self._site.away_until = self._world.time() + (5, 60, 300, 1200)[arg % 4]
+
+    def _vault_away(self, arg: int) -> None:
+        self._site.vault_away_until = self._world.time() + (5, 60, 300, 3600)[arg % 4]
 
     def _crash(self, arg: int) -> None:
         self._world.costs += 1

@@ -6,11 +6,14 @@ from typing import Final
 
 from keywright.keys import ResourceKey
 
-__all__ = ["INTERVAL", "ISSUERS", "KEY", "RIVAL", "SECRETS", "issuer_key"]
+__all__ = ["INTERVAL", "ISSUERS", "KEY", "PATHS", "RIVAL", "SECRETS", "STORE", "issuer_key"]
 
 KEY: Final = ResourceKey("search", "pipeline")
 RIVAL: Final = ResourceKey("search", "rival")
 SECRETS: Final = (ResourceKey("search", "mistral-key"), ResourceKey("search", "other-key"))
+STORE: Final = ResourceKey("search", "vault")
+PATHS: Final = tuple(ResourceKey(key.namespace, f"VaultStore/{STORE.name}/{key.name}") for key in SECRETS)
+"""The same in Vault."""
 ISSUERS: Final = {"main": "https://one.example", "spare": "https://two.example"}
 INTERVAL: Final = "30m"
 """Between two looks at all keys: seldom, so that histories are quick."""
