@@ -33,8 +33,8 @@ $(STAMPS)/install: $(STAMPS)/venv pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-controlplane: install ## the control plane's binaries: found, or built once (about 8 minutes)
-	@$(BIN)/keywright devcluster build
+controlplane: install ## the control plane's binaries: found, or built once (about 8 minutes; WITH_VAULT=1: 13)
+	@$(BIN)/keywright devcluster build $(if $(WITH_VAULT),--with-vault)
 
 lint: install ## ruff, mypy, the directions between rooms, generated files
 	@$(BIN)/ruff format --check .
@@ -49,14 +49,15 @@ format: install ## ruff's own corrections
 unit: install ## tests that need no control plane
 	@$(PYTEST) -q -p no:schemathesis -m "not plane and not slow" -n $(JOBS)
 
-test: install controlplane ## every test, on the real control plane
+test: WITH_VAULT := 1
+test: install controlplane ## every test, on the real control plane with a real Vault
 	@$(PYTEST) -q -n $(JOBS) --dist loadgroup
 
 simulate: install ## N histories of the simulation from SEED on; the last line is the verdict
 	@$(BIN)/python -m tests.simulation.run $(N) $(SEED)
 
-demo: install controlplane ## the whole life of a few keys on this machine
-	@$(BIN)/keywright demo $(DEMO)
+demo: install controlplane ## the whole life of a few keys on this machine; WITH_VAULT=1: one of them in Vault
+	@$(BIN)/keywright demo $(if $(WITH_VAULT),--with-vault) $(DEMO)
 
 bench: install controlplane ## throughput beside the floor of a bare client
 	@$(BIN)/python benchmarks/issue.py $(BENCH)

@@ -82,8 +82,7 @@ def no_object_in_the_cluster_holds_it_and_no_dead_version_lies_around(team: Vaul
     consumer.start()
     try:
         for revision in range(2, 7):
-            team.annotate("search", rotate=str(revision))
-            team.ready(revision=revision)
+            team.rotated(revision)
         wait_for(lambda: "previous" not in team.status(), "the older keys have ended")
     finally:
         over.set()
@@ -258,12 +257,10 @@ def test_a_plaintext_in_vault_is_nowhere_in_the_cluster(served_plane: Plane, san
         team.create_issuer()
         team.create(rotation={"overlap": "0s"})
         plaintexts = set(SHOWN)
-        for revision in (1, 2, 3):
-            team.ready(revision=revision)
+        team.ready()
+        for revision in (1, 2, 3, 4):
+            team.rotated(revision)
             plaintexts.add(team.text())
-            team.annotate("search", rotate=str(revision))
-        team.ready(revision=4)
-        plaintexts.add(team.text())
         assert len(plaintexts) >= 4
         events = json.dumps(served_plane.call("GET", "/api/v1/events")["items"]).encode()
         etcd = served_plane.cluster.directory / "etcd"

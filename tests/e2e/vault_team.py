@@ -7,10 +7,12 @@ with the admin's.
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
 from tests.e2e.team import GROUP, Team
+from tests.running import wait_for
 
 if TYPE_CHECKING:
     from tests.conftest import Plane
@@ -120,6 +122,19 @@ class InVault(Team):
 
 class VaultTeam(InVault):
     """A Team whose target is Vault."""
+
+    def rotated(self, revision: int, name: str = "search") -> None:
+        """Ask for keys until there is one of this revision: triggers within seconds of one another are one."""
+        asked = itertools.count()
+
+        def there() -> bool:
+            if self.status(name).get("revision", 0) >= revision:
+                return True
+            self.annotate(name, rotate=f"{revision}-{next(asked)}")
+            return False
+
+        wait_for(there, f"{name} is at revision {revision}", pause=1.0)
+        self.ready(name, revision=revision)
 
     def __init__(self, plane: Plane, sandbox: Sandbox, namespace: str, operator: Operator | None, vault: Vault) -> None:
         """`vault`: beside the plane."""

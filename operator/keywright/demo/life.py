@@ -68,13 +68,19 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What a Secret says of the key in it."""
+    """What a Secret says of the key in it. `kind`: how such a place is called, where it is another."""
 
     key_id: str
     masked: str
     secret: str
     data_keys: tuple[str, ...]
     expires_on: date | None
+    kind: str = "Secret"
+
+    @property
+    def place(self) -> str:
+        """For a sentence."""
+        return f"{self.kind} {self.secret}"
 
 
 @dataclass(slots=True)
@@ -156,7 +162,7 @@ class Life:
         if delivered is None:
             if before and self.standing and not self.standing.deleting:
                 self._asked_at, self._timed = at, False
-                return [Saying("missing", f"Secret {before.secret} is gone", trouble=True)]
+                return [Saying("missing", f"{before.place} is gone", trouble=True)]
             return self._end(at)
         if self.current is not None and self.current.key_id == delivered.key_id:
             return []
@@ -164,7 +170,7 @@ class Life:
             self.older.append(Held(self.current.key_id, self.current.masked))  # asked anew: it is an old one now
         self.current = Held(delivered.key_id, delivered.masked)
         ends = f"works until {delivered.expires_on}" if delivered.expires_on else "never expires"
-        place = f"Secret {delivered.secret}: {', '.join(delivered.data_keys)}"
+        place = f"{delivered.place}: {', '.join(delivered.data_keys)}"
         said = self._reach(Stage.ISSUED, at, f"{delivered.masked}, {ends}")
         return said + self._reach(Stage.DELIVERED, at, place)
 
