@@ -105,7 +105,10 @@ class VaultStores:
             if entry and (entry.generation, entry.bundle) == (store.generation, bundle):
                 entry.read_at = now
                 return entry.client
-            client = VaultClient(store, bundle, self._cluster, self._threads, allow_insecure=self._allow_insecure)
+            # In a thread: the system's certificates are read.
+            client = await asyncio.to_thread(
+                VaultClient, store, bundle, self._cluster, self._threads, allow_insecure=self._allow_insecure
+            )
             if entry:
                 entry.client.close()
             self._entries[store.uid] = _Entry(store.generation, bundle, now, client)
