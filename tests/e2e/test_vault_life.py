@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -92,8 +93,8 @@ def no_object_in_the_cluster_holds_it_and_no_dead_version_lies_around(team: Vaul
     metadata = team.vault.metadata(team.path("search-key"))
     living = [n for n, version in metadata["versions"].items() if not version["destroyed"]]
     assert living == [str(metadata["current_version"])]
-    secrets = team.plane.call("GET", f"/api/v1/namespaces/{team.namespace}/secrets")["items"]
-    assert [secret["metadata"]["name"] for secret in secrets] == ["mistral-admin"]
+    there = team.plane.call("GET", f"/api/v1/namespaces/{team.namespace}/secrets")["items"]
+    assert [secret["metadata"]["name"] for secret in there] == ["mistral-admin"]
     team.delete()
     team.gone()
     assert team.vault.metadata(team.path("search-key")) is None
@@ -272,6 +273,28 @@ def test_a_plaintext_in_vault_is_nowhere_in_the_cluster(served_plane: Plane, san
         for plaintext in plaintexts:
             held = [str(place) for place, content in places.items() if _found(plaintext.encode(), content)]
             assert held == []
+
+
+def test_a_namespace_ends_with_its_keys_in_vault(served_plane: Plane, sandbox: Sandbox, operator: Operator):
+    """K8: store, ServiceAccount and the right to its tokens go at once: the key dies, its path goes with the login that is held."""
+    vault, namespace = vault_of(served_plane), f"ends-{secrets.token_hex(4)}"
+    served_plane.call("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
+    team = VaultTeam(served_plane, sandbox, namespace, operator, vault)
+    team.create_admin_secret()
+    team.create_store()
+    team.create_issuer()
+    team.create()
+    team.ready()
+    plaintext = team.text()
+    served_plane.call("DELETE", f"/api/v1/namespaces/{namespace}")
+
+    def gone() -> bool:
+        items = served_plane.call("GET", "/api/v1/namespaces")["items"]
+        return namespace not in {item["metadata"]["name"] for item in items}
+
+    wait_for(gone, f"{namespace} is gone", seconds=120)
+    assert not sandbox.accepts(plaintext)
+    assert vault.metadata(team.path("search-key")) is None
 
 
 def _found(secret: bytes, content: bytes) -> bool:
