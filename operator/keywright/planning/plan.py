@@ -46,7 +46,8 @@ def plan(spec: ApiKeySpec, status: ApiKeyStatus, observed: Observed, now: dateti
     if observed.subject.deleting:
         return deletion(s)
     return (
-        unreadable(s)
+        (_keep_finalizer(s) if s.observed.unreadable else None)
+        or unreadable(s)
         or open_attempt(s)
         or late_keys(s)
         or _known_target(s)

@@ -38,7 +38,7 @@ def _undelivered(s: Situation) -> Decision | None:
     failure, closed = s.observed.failure, s.status.closed_attempts
     if failure is None or not failure.settled or failure.key_id is None or s.status.attempt or not closed:
         return None
-    if failure.key_id in s.observed.revoked or failure.key_id in s.observed.failed_revocations:
+    if failure.key_id in {*s.observed.revoked, *s.observed.failed_revocations, s.status.key_id}:
         return None
     text = f"Key {failure.key_id} could not be delivered and was revoked."
     note = Note("Warning", Reason.LATE_KEY_REVOKED, text)
