@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import secrets
 from dataclasses import dataclass, replace
@@ -9,16 +10,20 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.adapters.kube_wire import connected
 from tests.adapters.test_vault_paths import HOSTILE
+from tests.e2e.vault_team import allow_tokens
 from tests.planning.builders import CLUSTER
 from tests.ports.fake_cluster import FakeCluster
 from tests.ports.sink_contract import SinkContract
 from tests.vaults import Vault, vault_of
 
+from keywright.adapters.kube_objects import KubeCluster
 from keywright.adapters.vault_sink import VaultSink
 from keywright.adapters.vault_stores import VaultStores
 from keywright.errors import Conflict, Rejected
 from keywright.keys import KeyId, ResourceKey
+from keywright.planning.layout import layout_digest_of
 from keywright.planning.observed import Absent, Foreign, Present, TargetLayout
 from keywright.ports.lease import Unshared
 from keywright.reconcile.stores import StoreBook
@@ -228,6 +233,21 @@ class TestVaultSink(OnVault):
         await place.port.deliver(again, state.version)
         assert await place.texts(layout.name) == {"api-key": again.plaintext.reveal()}
 
+    async def test_custom_metadata_that_was_taken_away_comes_back_without_a_version(self, place: RealVault):
+        """It shows as another layout; what stands there is not written again."""
+        delivery, _ = await self.delivered(place)
+        path = place.path(delivery.layout.name)
+        place.vault.call("POST", f"{place.mount}/metadata/{path}", {"custom_metadata": {"team": "x"}})
+        assert await place.port.moved(place.namespace, delivery.layout.name) is True
+        state = await self.read(place, delivery.layout)
+        assert (state.record, state.layout_digest) == (delivery.record, "drifted")
+        again = await place.port.rewrite(delivery.layout, delivery.owner, state)
+        assert again.layout_digest == layout_digest_of(delivery.layout, delivery.owner)
+        metadata = place.vault.metadata(path, place.mount)
+        assert metadata["current_version"] == 1
+        assert metadata["custom_metadata"]["team"] == "x"
+        assert metadata["custom_metadata"]["keywright.dev/apikey"] == str(delivery.owner.key)
+
     async def test_an_older_incarnation_is_no_version_of_this_one(self, place: RealVault):
         """Removed and made again, a path begins with version 1 anew: who saw the first one may not write over it."""
         delivery, present = await self.delivered(place)
@@ -302,6 +322,26 @@ class TestVaultSink(OnVault):
                 vault.call("POST", "auth/token/revoke-accessor", {"accessor": accessor})
         assert isinstance(await place.port.read(place.namespace, delivery.layout.name), Present)
         place.stores.close()
+
+
+async def test_a_token_is_short_lived_and_made_out_for_vault(plane: Plane, namespace: str, tmp_path):
+    """Under the operator's own rights: none without the Role of examples/vault/; with it, of that one ServiceAccount, for ten minutes."""
+    async with await connected(plane, tmp_path) as api:
+        cluster = KubeCluster(api, lambda: datetime.now(UTC))
+        with pytest.raises(Rejected, match="serviceaccounts/token") as caught:
+            await cluster.token(namespace, "default", ["vault"])
+        assert caught.value.reason == "StoreRefused"
+        allow_tokens(plane, namespace, "default", "nobody")
+        with pytest.raises(Rejected, match=f"there is no ServiceAccount {namespace}/nobody"):
+            await cluster.token(namespace, "nobody", ["vault"])
+        token = (await cluster.token(namespace, "default", ["vault"])).reveal()
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        assert claims["aud"] == ["vault"]
+        assert claims["sub"] == f"system:serviceaccount:{namespace}:default"
+        assert claims["exp"] - claims["iat"] <= 610
+        with pytest.raises(Rejected):
+            await cluster.token(namespace, "keywright", ["vault"])
 
 
 async def test_no_hostile_path_leaves_the_prefix(vault: Vault):

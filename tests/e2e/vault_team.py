@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.running import Operator, Sandbox
     from tests.vaults import Vault
 
-__all__ = ["InVault", "VaultTeam", "set_up"]
+__all__ = ["InVault", "VaultTeam", "allow_tokens", "set_up"]
 
 RIGHTS = "/apis/rbac.authorization.k8s.io/v1/namespaces"
 LOOK = "2s"
@@ -30,10 +30,15 @@ def set_up(plane: Plane, vault: Vault, namespace: str) -> None:
     """What an administrator does for a namespace: policy and role in Vault, and the right to its ServiceAccount's tokens."""
     vault.allow(namespace, f"{namespace}/")
     vault.role(namespace, namespace)
+    allow_tokens(plane, namespace, "default")
+
+
+def allow_tokens(plane: Plane, namespace: str, *accounts: str) -> None:
+    """The Role of examples/vault/: the operator may make tokens of these ServiceAccounts."""
     rule = {
         "apiGroups": [""],
         "resources": ["serviceaccounts/token"],
-        "resourceNames": ["default"],
+        "resourceNames": [*accounts],
         "verbs": ["create"],
     }
     plane.call("POST", f"{RIGHTS}/{namespace}/roles", {"metadata": {"name": "keywright-vault"}, "rules": [rule]})

@@ -167,7 +167,16 @@ class VaultSink:
         record = replace(record, owner=owner.key, owner_uid=owner.uid)
         texts = Texts(layout.key, layout.template, record).render(plaintext)
         foreign = foreign_fields(data) if layout.merge else {}
-        return await self._write(at, version_data(layout, owner, record, texts, foreign=foreign), number, owner, custom)
+        body = version_data(layout, owner, record, texts, foreign=foreign)
+        if body != data:
+            return await self._write(at, body, number, owner, custom)
+        with _policy(at):  # only whose it is was not said yet, or taken away
+            self._lease.require(DEADLINE)
+            await at.client.describe(at.identity, at.path, custom_of(owner, custom))
+        state, _ = await self._look(at)
+        if isinstance(state, Absent | Foreign):
+            raise Conflict(f"{named(layout.name)} changed")
+        return state
 
     async def prove(
         self, namespace: str, name: str, key_id: KeyId, check: Callable[[SecretValue], Awaitable[bool]]
