@@ -15,7 +15,7 @@ N ?= 20000
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint format unit test simulate demo bench generate lock controlplane clean
+.PHONY: help install lint format unit test simulate year demo bench generate lock controlplane clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -55,6 +55,9 @@ test: install controlplane ## every test, on the real control plane with a real 
 
 simulate: install ## N histories of the simulation from SEED on; the last line is the verdict
 	@$(BIN)/python -m tests.simulation.run $(N) $(SEED)
+
+year: install ## docs/year.svg: a thousand keys through 2028, by the planner's own arithmetic
+	@$(BIN)/python -m tests.planning.year
 
 demo: install controlplane ## the whole life of a few keys on this machine; WITH_VAULT=1: one of them in Vault
 	@$(BIN)/keywright demo $(if $(WITH_VAULT),--with-vault) $(DEMO)

@@ -137,6 +137,13 @@ class Plane:
                             content_type="application/merge-patch+json",
                         )
 
+    def may(self, verb: str, group: str, resource: str, namespace: str) -> bool:
+        """Whether the operator's ServiceAccount has a right: the apiserver takes a moment to know of a new Role."""
+        asked = {"namespace": namespace, "verb": verb, "group": group, "resource": resource}
+        user = {"user": "system:serviceaccount:keywright-system:keywright", "resourceAttributes": asked}
+        answer = self.call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {"spec": user})
+        return answer["status"]["allowed"]
+
     def token_of(self, namespace: str, service_account: str) -> str:
         """A real ServiceAccount's token, by TokenRequest."""
         answer = self.call(
@@ -214,7 +221,18 @@ def apply_all(plane: Plane) -> None:
     """The kinds and the manifests, as a user installs them."""
     plane.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
     plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
+    # A kind just established is listed a moment later; kubectl waits as it is told to.
+    plane.kubectl("get", "apikeys,keyissuers,clusterkeyissuers", "--all-namespaces")
     plane.kubectl("apply", "--server-side", "-k", str(ROOT / "manifests"))
+
+
+def grant(plane: Plane, rights: str, namespace: str, folder: Path) -> None:
+    """Apply one of manifests/'s folders of rights in a namespace, as its kustomization.yaml says to."""
+    shutil.copytree(ROOT / "manifests" / rights, folder / rights)
+    overlay = folder / f"{rights}-there"
+    overlay.mkdir()
+    (overlay / "kustomization.yaml").write_text(f"namespace: {namespace}\nresources: [../{rights}]\n")
+    plane.kubectl("apply", "--server-side", "-k", str(overlay))
 
 
 @contextmanager

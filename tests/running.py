@@ -14,7 +14,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -47,6 +47,8 @@ class Program:
     log: Path
     environ: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    module: ClassVar[str] = "keywright"
+    """What is run."""
 
     def start(self) -> None:
         """Begin; what it says follows what it said before."""
@@ -57,7 +59,7 @@ class Program:
         environ = {**os.environ, "PYTHONUNBUFFERED": "1", **self.environ}
         with self.log.open("ab") as said:
             return subprocess.Popen(
-                (sys.executable, "-m", "keywright", *self.command),
+                (sys.executable, "-m", self.module, *self.command),
                 stdout=said,
                 stderr=subprocess.STDOUT,
                 env=environ,
@@ -175,6 +177,13 @@ class Sandbox(Program):
                 return list(found.values())
             found |= {key["key_id"]: key for key in page["keys"]}
             offset += len(page["keys"])
+
+    def posts(self, name: str = "") -> int:
+        """How many keys whose name contains this were ever made, by the platform's own audit log."""
+        query = urllib.parse.urlencode({"event_type": "api_key.create", "limit": 1_000_000})
+        status, logs = self.call("GET", f"/v1/admin/audit-logs?{query}")
+        assert status == 200, status
+        return sum(name in log["target_metadata"]["name"] for log in logs)
 
 
 class Operator(Program):

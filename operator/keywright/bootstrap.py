@@ -23,6 +23,7 @@ from keywright.adapters.kube_lease import KubeLease, longest_call, place_of
 from keywright.adapters.kube_login import own_namespace
 from keywright.adapters.kube_objects import KubeCluster
 from keywright.adapters.kube_secret import SecretSink
+from keywright.adapters.kube_workloads import KubeWorkloads
 from keywright.adapters.mistral import mistral_factory
 from keywright.adapters.sinks import TargetSink
 from keywright.adapters.vault_sink import VaultSink
@@ -33,6 +34,7 @@ from keywright.metrics import Metrics
 from keywright.ports.lease import Unshared
 from keywright.reconcile.directory import IssuerDirectory
 from keywright.reconcile.engine import Engine, Settings
+from keywright.reconcile.rotate import Rotator
 from keywright.reconcile.stores import StoreBook
 from keywright.reconcile.sweep import Sweeper, chosen
 
@@ -52,6 +54,7 @@ __all__ = [
     "cluster_id_of",
     "lease_of",
     "new_attempt_id",
+    "rotating",
     "sweeping",
     "valid_cluster_id",
 ]
@@ -155,6 +158,7 @@ class Operator:
         self.engine = Engine(
             cluster=self.cluster,
             sink=TargetSink(self.sink, vault),
+            workloads=KubeWorkloads(api),
             factory=mistral_factory(
                 allow_insecure=options.allow_insecure_issuers,
                 on_request=self._requested,
@@ -321,6 +325,19 @@ async def sweeping(reach: Reach, issuer: str | None, told: Callable[[str], None]
             yield Sweep(sweeper, chosen(cluster.issuers(), namespace, issuer), cluster_id, namespace, whole)
         finally:
             await directory.close()
+
+
+@asynccontextmanager
+async def rotating(reach: Reach) -> AsyncIterator[tuple[Rotator, str]]:
+    """What `keywright rotate` needs, with a connection of its own; and the namespace meant."""
+    async with await KubeApi.connect(reach.kubeconfig, reach.context) as api:
+        rotator = Rotator(
+            cluster=KubeCluster(api, _now),
+            clock=_now,
+            monotonic=asyncio.get_running_loop().time,
+            sleep=asyncio.sleep,
+        )
+        yield rotator, reach.namespace or api.login.namespace
 
 
 async def _reread(cluster: KubeCluster, sink: SecretSink) -> None:

@@ -22,6 +22,7 @@ class Metrics:
     issued: Counter
     adopted: Counter
     revoked: Counter
+    restarted: Counter
     irrevocable: Gauge
     old_keys_in_use: Gauge
     attempts_closed: Counter
@@ -47,6 +48,11 @@ class Metrics:
                 "keywright_keys_adopted_total", "Delivered keys taken over without issuing.", registry=registry
             ),
             revoked=Counter("keywright_keys_revoked_total", "Keys revoked.", registry=registry),
+            restarted=Counter(
+                "keywright_workloads_restarted_total",
+                "Workloads of rotation.restart that were restarted for a new key.",
+                registry=registry,
+            ),
             irrevocable=Gauge(
                 "keywright_irrevocable_keys",
                 "Keys that are to end and cannot be revoked or looked for: the credentials of their issuer are gone.",

@@ -5,22 +5,29 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.adapters.kube_builders import an_api_key
 from tests.adapters.kube_wire import connected
+from tests.conftest import grant
 from tests.ports.cluster_contract import ClusterContract
 from tests.ports.sink_contract import SinkContract
+from tests.ports.workloads_contract import WorkloadsContract
+from tests.running import wait_for
 
 from keywright.adapters.kube_objects import KubeCluster
 from keywright.adapters.kube_secret import SecretSink
+from keywright.adapters.kube_workloads import KubeWorkloads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tests.conftest import Plane
 
+    from keywright.adapters.kube import KubeApi
+    from keywright.api.apikey import RestartRef
     from keywright.ports.cluster import Object
 
 pytestmark = pytest.mark.plane
@@ -88,10 +95,28 @@ class RealSink:
     namespace: str
     owner: str
     owner_uid: str
+    hand = "Python-urllib"
 
-    async def make_foreign(self, name: str) -> None:
+    async def make_foreign(
+        self,
+        name: str,
+        texts: Mapping[str, str] = MappingProxyType({"api-key": "theirs"}),
+        adoptable_by: str | None = None,
+    ) -> None:
         """Not seen."""
-        self.plane.call("POST", self._at(), {"metadata": {"name": name}, "stringData": {"api-key": "theirs"}})
+        annotations = {"keywright.dev/adoptable-by": adoptable_by} if adoptable_by else {}
+        body = {"metadata": {"name": name, "annotations": annotations}, "stringData": dict(texts)}
+        self.plane.call("POST", self._at(), body)
+
+    async def strip(self, name: str) -> None:
+        """Not seen."""
+        data = self.plane.call("GET", self._at(name))["data"]
+        self.plane.call("PUT", self._at(name), {"metadata": {"name": name}, "data": data})
+
+    async def strip_annotations(self, name: str) -> None:
+        """Not seen."""
+        bare = {"metadata": {"annotations": None}}
+        self.plane.call("PATCH", self._at(name), bare, content_type="application/merge-patch+json")
 
     async def spoil(self, name: str, key: str) -> None:
         """Not seen."""
@@ -122,3 +147,80 @@ class TestSecretSink(SinkContract):
         owner = plane.call("POST", at, an_api_key(namespace))["metadata"]
         async with await connected(plane, tmp_path) as api:
             yield RealSink(SecretSink(api), plane, namespace, owner["name"], owner["uid"])
+
+
+POD = {
+    "metadata": {"labels": {"app": "search-api"}, "annotations": {"team": "search"}},
+    "spec": {"containers": [{"name": "main", "image": "none"}]},
+}
+
+
+@dataclass
+class RealWorkloads:
+    """KubeWorkloads with the rights of manifests/restart, and the admin as somebody else."""
+
+    api: KubeApi
+    plane: Plane
+    namespace: str
+
+    @property
+    def port(self) -> KubeWorkloads:
+        """As the operator's ServiceAccount."""
+        return KubeWorkloads(self.api)
+
+    async def create(self, workload: RestartRef) -> None:
+        """With three replicas."""
+        spec = {"selector": {"matchLabels": POD["metadata"]["labels"]}, "template": POD}
+        spec |= {} if workload.kind == "DaemonSet" else {"replicas": 3}
+        body = {"metadata": {"name": workload.name}, "spec": spec}
+        self.plane.call("POST", self._at(workload).rpartition("/")[0], body)
+
+    async def complete(self, workload: RestartRef) -> None:
+        """What their controllers would say, which do not run on this plane."""
+        generation = self.plane.call("GET", self._at(workload))["metadata"]["generation"]
+        counted = {
+            "StatefulSet": {"replicas": 3, "updatedReplicas": 3, "readyReplicas": 3, "availableReplicas": 3},
+            "DaemonSet": {
+                "currentNumberScheduled": 2,
+                "desiredNumberScheduled": 2,
+                "updatedNumberScheduled": 2,
+                "numberAvailable": 2,
+                "numberMisscheduled": 0,
+                "numberReady": 2,
+            },
+        }[workload.kind]
+        status = {"status": {"observedGeneration": generation, **counted}}
+        path = f"{self._at(workload)}/status"
+        self.plane.call("PATCH", path, status, content_type="application/merge-patch+json")
+
+    async def annotations(self, workload: RestartRef) -> Mapping[str, str]:
+        """As they stand."""
+        stands = self.plane.call("GET", self._at(workload))
+        return stands["spec"]["template"]["metadata"].get("annotations") or {}
+
+    async def rolls(self, workload: RestartRef) -> int:
+        """Each changed template is a generation."""
+        return self.plane.call("GET", self._at(workload))["metadata"]["generation"] - 1
+
+    async def without_rights(self) -> KubeWorkloads:
+        """The Role is unbound again."""
+        path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{self.namespace}/rolebindings/keywright-restart"
+        self.plane.call("DELETE", path)
+        wait_for(lambda: not self.plane.may("patch", "apps", "deployments", self.namespace), "the right is gone")
+        return self.port
+
+    def _at(self, workload: RestartRef) -> str:
+        return f"/apis/apps/v1/namespaces/{self.namespace}/{workload.kind.lower()}s/{workload.name}"
+
+
+class TestKubeWorkloads(WorkloadsContract):
+    """On the apiserver."""
+
+    @pytest.fixture
+    async def place(self, plane: Plane, namespace: str, tmp_path):
+        """A new namespace for each law, in which the right is given."""
+        grant(plane, "restart", namespace, tmp_path)
+        wait_for(lambda: plane.may("patch", "apps", "deployments", namespace), "the right is known")
+        wait_for(lambda: plane.may("patch", "argoproj.io", "rollouts", namespace), "the right is known")
+        async with await connected(plane, tmp_path) as api:
+            yield RealWorkloads(api, plane, namespace)

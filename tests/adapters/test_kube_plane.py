@@ -22,7 +22,7 @@ from keywright.api.base import ConfigMapKeyRef, SecretKeyRef
 from keywright.errors import Conflict, Rejected, Unauthorized, Unavailable
 from keywright.keys import KeyId, ResourceKey, SecretValue
 from keywright.planning.layout import layout_digest_of
-from keywright.planning.observed import Absent, Foreign, Present
+from keywright.planning.observed import Absent, Foreign, Present, Sought
 from keywright.ports.cluster import FINALIZER, EventNote
 
 if TYPE_CHECKING:
@@ -166,7 +166,9 @@ async def test_a_foreign_secret_is_never_touched(sink, secrets_of, namespace, ow
     layout = a_layout(namespace)
     theirs = secrets_of("POST", "", {"metadata": {"name": layout.name}, "stringData": {"api-key": "theirs"}})
     version = theirs["metadata"]["resourceVersion"]
-    assert await sink.read(namespace, layout.name) == Foreign("a Secret that keywright did not make")
+    state = await sink.read(namespace, layout.name)
+    assert isinstance(state, Foreign)
+    assert (state.whose, state.version) == ("a Secret that keywright did not make", version)
     await refused(sink.rehearse(layout, owner, None), Conflict)
     await refused(sink.deliver(a_delivery(layout, owner, a_key()), None), Conflict)
     await refused(sink.deliver(a_delivery(layout, owner, a_key()), version))
@@ -206,7 +208,7 @@ async def test_a_new_layout_is_written_with_the_same_key(sink, secrets_of, names
     )
     present = await sink.read(namespace, "search-key")
     for layout in (*layouts[1:], layouts[0]):
-        present = await sink.rewrite(layout, owner, present)
+        present = await sink.rewrite(layout, owner, present.record, present.version)
         secret = secrets_of("GET", "search-key")
         texts = {name: text for name, text in data_of(secret).items() if name != "theirs"}
         assert set(texts) == set(layout.template or [layout.key])
@@ -224,7 +226,8 @@ async def test_a_re_created_apikey_takes_its_secret_over(sink, secrets_of, names
     present = await sink.deliver(a_delivery(layout, old, plaintext), None)
     assert "ownerReferences" not in secrets_of("GET", layout.name)["metadata"], "retained: not collected with its owner"
     new = an_owner(namespace, uid="99999999-1111-4222-8333-944444444444", bound=False)
-    present = await sink.rewrite(layout, new, present)
+    record = replace(present.record, owner=new.key, owner_uid=new.uid)
+    present = await sink.rewrite(layout, new, record, present.version)
     assert (present.owner_uid, present.record.owner_uid) == (new.uid, new.uid)
     assert data_of(secrets_of("GET", layout.name)) == {"api-key": plaintext}
 
@@ -234,12 +237,12 @@ async def test_what_was_edited_is_not_rewritten(sink, secrets_of, namespace, own
     layout = a_layout(namespace)
     present = await sink.deliver(a_delivery(layout, owner, a_key()), None)
     secrets_of("PATCH", layout.name, {"stringData": {"api-key": "spoilt"}})
-    await refused(sink.rewrite(layout, owner, present), Conflict)
+    await refused(sink.rewrite(layout, owner, present.record, present.version), Conflict)
     spoilt = await sink.read(namespace, layout.name)
     assert spoilt.digest != spoilt.record.digest
-    await refused(sink.rewrite(layout, owner, spoilt), Conflict)
+    await refused(sink.rewrite(layout, owner, spoilt.record, spoilt.version), Conflict)
     secrets_of("DELETE", layout.name)
-    await refused(sink.rewrite(layout, owner, spoilt), Conflict)
+    await refused(sink.rewrite(layout, owner, spoilt.record, spoilt.version), Conflict)
 
 
 async def test_stripped_labels_and_annotations_are_drifts_and_mended(sink, secrets_of, namespace, owner):
@@ -250,15 +253,15 @@ async def test_stripped_labels_and_annotations_are_drifts_and_mended(sink, secre
     present = await sink.read(namespace, layout.name)
     assert present.record is not None
     assert present.layout_digest != layout_digest_of(layout, owner)
-    present = await sink.rewrite(layout, owner, present)
+    present = await sink.rewrite(layout, owner, present.record, present.version)
     assert present.layout_digest == layout_digest_of(layout, owner)
+    record = present.record
     secrets_of("PATCH", layout.name, {"metadata": {"annotations": None}})
-    present = await sink.read(namespace, layout.name)
+    present = await sink.read(namespace, layout.name, Sought(layout, record))
     assert isinstance(present, Present)
-    assert present.record is None
-    await refused(sink.rewrite(layout, owner, present), Conflict)
-    present = await sink.deliver(a_delivery(layout, owner, plaintext), present.version)
-    assert present.layout_digest == layout_digest_of(layout, owner)
+    assert (present.record, present.digest) == (None, record.digest)
+    present = await sink.rewrite(layout, owner, record, present.version)
+    assert (present.record, present.layout_digest) == (record, layout_digest_of(layout, owner))
 
 
 async def test_cleaning_names_the_version_it_was_decided_for(sink, secrets_of, namespace, owner):
@@ -266,15 +269,15 @@ async def test_cleaning_names_the_version_it_was_decided_for(sink, secrets_of, n
     layout = a_layout(namespace)
     present = await sink.deliver(a_delivery(layout, owner, a_key()), None)
     secrets_of("PATCH", layout.name, {"stringData": {"theirs": "x"}})
-    await refused(sink.clean(namespace, layout.name, present.version), Conflict)
+    await refused(sink.clean(namespace, layout.name, present.version, adopted=False), Conflict)
     present = await sink.read(namespace, layout.name)
-    await sink.clean(namespace, layout.name, present.version)
+    await sink.clean(namespace, layout.name, present.version, adopted=False)
     assert await sink.read(namespace, layout.name) == Absent()
     assert sink.known(namespace, layout.name) is None
     assert sink.recorded() == {}
-    await sink.clean(namespace, layout.name, present.version)
+    await sink.clean(namespace, layout.name, present.version, adopted=False)
     secrets_of("POST", "", {"metadata": {"name": layout.name}})
-    await refused(sink.clean(namespace, layout.name, present.version), Conflict)
+    await refused(sink.clean(namespace, layout.name, present.version, adopted=False), Conflict)
     assert secrets_of("GET", layout.name)
 
 

@@ -18,10 +18,10 @@ from keywright.adapters.vault_manifest import (
     custom_of,
     emptied,
     fenced,
+    find_plaintext,
     foreign_fields,
     read_answer,
     record_of,
-    recovered,
     seen_in,
     version_data,
 )
@@ -59,7 +59,7 @@ def test_a_delivery_reads_back():
         RECORD,
     }
     assert record_of(data) == RECORDED
-    assert recovered(data, RECORDED) == PLAINTEXT
+    assert find_plaintext(data, RECORDED) == PLAINTEXT
     found = read_answer(answer(data), CLUSTER)
     assert isinstance(found, Held)
     assert found.present.record == RECORDED
@@ -122,7 +122,8 @@ def test_a_deleted_version_of_ours_is_ours_and_empty():
 def test_whose_a_path_is():
     """Somebody's, another cluster's, or ours."""
     theirs = read_answer(answer({"password": "x"}, custom_metadata=None), CLUSTER)
-    assert theirs == Foreign("a path that keywright did not create", mergeable=True)
+    version = "3@2026-01-01T00:00:00Z"
+    assert theirs == Foreign("a path that keywright did not create", version=version, mergeable=True)
     gone = read_answer(answer(None, custom_metadata=None, deletion_time="x"), CLUSTER)
     assert isinstance(gone, Foreign)
     assert "latest version somebody deleted" in gone.whose

@@ -7,6 +7,7 @@ import json
 import secrets
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -55,15 +56,32 @@ class RealVault:
     mount: str
     namespace: str = NAMESPACE
     owner: str = "mistral"
+    hand: str = ""
     owner_uid: str = "0bad0bad-0000-4000-8000-000000000000"
 
     def path(self, name: str) -> str:
         """Below the mount."""
         return f"{self.namespace}/{name.split('/', 2)[2]}"
 
-    async def make_foreign(self, name: str) -> None:
-        """By hand."""
-        self.vault.put(self.path(name), {"api-key": "theirs"}, self.mount)
+    async def make_foreign(
+        self,
+        name: str,
+        texts: Mapping[str, str] = MappingProxyType({"api-key": "theirs"}),
+        adoptable_by: str | None = None,
+    ) -> None:
+        """By hand; nothing in Vault is given away by an annotation."""
+        assert adoptable_by is None
+        self.vault.put(self.path(name), dict(texts), self.mount)
+
+    async def strip(self, name: str) -> None:
+        """Its own fields alone, and no custom metadata."""
+        path, texts = self.path(name), dict(await self.texts(name))
+        self.vault.remove(path, self.mount)
+        self.vault.put(path, texts, self.mount)
+
+    async def strip_annotations(self, name: str) -> None:
+        """Our fields go, the custom metadata stays."""
+        self.vault.put(self.path(name), dict(await self.texts(name)), self.mount)
 
     async def spoil(self, name: str, key: str) -> None:
         """By hand."""
@@ -99,7 +117,13 @@ def a_place(vault: Vault, *, mount: str | None = None, policy: str | None = None
 
 
 class OnVault(SinkContract):
-    """Delivers into paths."""
+    """Delivers into paths. Vault has no annotation that gives a path away, and no field managers that tell who wrote."""
+
+    test_what_is_given_away_is_told = None
+    test_an_adopted_secret_keeps_what_others_put_there = None
+    test_nothing_goes_over_what_is_not_given_away = None
+    test_a_fence_takes_over_what_is_given_away = None
+    test_a_read_tells_who_changed_the_data = None
 
     def a_layout(self, place: Any, **changes: Any) -> TargetLayout:
         """Of a path that does not exist yet."""
@@ -155,7 +179,7 @@ class TestVaultSink(OnVault):
         after = await place.port.deliver(second, state.version)
         theirs = {"password": "changed", "nested": {"a": 1}}
         assert await place.texts(layout.name) == {**theirs, "api-key": second.plaintext.reveal()}
-        await place.port.clean(place.namespace, layout.name, after.version)
+        await place.port.clean(place.namespace, layout.name, after.version, adopted=False)
         assert place.vault.data(path, place.mount) == theirs
         metadata = place.vault.metadata(path, place.mount)
         assert (metadata["custom_metadata"], metadata["max_versions"]) == ({"team": "x"}, 7)
@@ -179,7 +203,7 @@ class TestVaultSink(OnVault):
         first, present = await self.delivered(place)
         layout, path = first.layout, place.path(first.layout.name)
         present = await place.port.fence(layout, first.owner, "aaaaaaa1", present.version)
-        present = await place.port.rewrite(replace(layout, key="other"), first.owner, present)
+        present = await place.port.rewrite(replace(layout, key="other"), first.owner, first.record, present.version)
         second = self.a_delivery(place, layout)
         present = await place.port.deliver(second, present.version)
         third = self.a_delivery(place, layout)
@@ -241,7 +265,7 @@ class TestVaultSink(OnVault):
         assert await place.port.moved(place.namespace, delivery.layout.name) is True
         state = await self.read(place, delivery.layout)
         assert (state.record, state.layout_digest) == (delivery.record, "drifted")
-        again = await place.port.rewrite(delivery.layout, delivery.owner, state)
+        again = await place.port.rewrite(delivery.layout, delivery.owner, delivery.record, state.version)
         assert again.layout_digest == layout_digest_of(delivery.layout, delivery.owner)
         metadata = place.vault.metadata(path, place.mount)
         assert metadata["current_version"] == 1
@@ -251,7 +275,7 @@ class TestVaultSink(OnVault):
     async def test_an_older_incarnation_is_no_version_of_this_one(self, place: RealVault):
         """Removed and made again, a path begins with version 1 anew: who saw the first one may not write over it."""
         delivery, present = await self.delivered(place)
-        await place.port.clean(place.namespace, delivery.layout.name, present.version)
+        await place.port.clean(place.namespace, delivery.layout.name, present.version, adopted=False)
         fenced = await place.port.fence(delivery.layout, delivery.owner, "aaaaaaa1", None)
         assert fenced.version.partition("@")[0] == present.version.partition("@")[0] == "1"
         with pytest.raises(Conflict):
@@ -362,7 +386,7 @@ async def test_no_hostile_path_leaves_the_prefix(vault: Vault):
             lambda layout=layout: place.port.deliver(contract.a_delivery(place, layout), None),
             lambda layout=layout: place.port.fence(layout, contract.an_owner(place), "aaaaaaa1", None),
             lambda layout=layout: place.port.read(place.namespace, layout.name),
-            lambda layout=layout: place.port.clean(place.namespace, layout.name, "1@x"),
+            lambda layout=layout: place.port.clean(place.namespace, layout.name, "1@x", adopted=False),
             lambda layout=layout: place.port.prune(place.namespace, layout.name, KeyId("x")),
         ):
             with pytest.raises(Rejected) as caught:

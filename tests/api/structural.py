@@ -62,6 +62,8 @@ def fullest(schema: dict[str, Any]) -> Any:
             return "text"
         case "integer", _:
             return 1
+        case "boolean", _:
+            return True
         case other:
             raise AssertionError(f"no value for {other}: {schema}")
 

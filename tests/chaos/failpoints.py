@@ -19,6 +19,7 @@ from keywright import bootstrap
 from keywright.adapters import mistral
 from keywright.adapters.kube_objects import KubeCluster
 from keywright.adapters.kube_secret import SecretSink
+from keywright.adapters.kube_workloads import KubeWorkloads
 from keywright.adapters.mistral import MistralIssuer
 from keywright.adapters.vault_sink import VaultSink
 from keywright.planning.steps import WriteStatus
@@ -57,6 +58,7 @@ def install() -> None:
         (_Cluster, ("add_finalizer", "remove_finalizer", "patch_status")),
         (_Sink, ("deliver", "fence", "rewrite", "clean")),
         (_Vault, ("deliver", "fence", "rewrite", "clean", "prune")),
+        (_Workloads, ("restart",)),
         (_Issuer, ("create", "revoke", "check")),
         (bootstrap.Operator, ("sync",)),
     ):
@@ -65,6 +67,7 @@ def install() -> None:
     bootstrap.KubeCluster = _Cluster
     bootstrap.SecretSink = _Sink
     bootstrap.VaultSink = _Vault
+    bootstrap.KubeWorkloads = _Workloads
     mistral.MistralIssuer = _Issuer
     engine.Executor = _Executor
 
@@ -78,6 +81,10 @@ class _Sink(SecretSink):
 
 
 class _Vault(VaultSink):
+    """Passes by the places."""
+
+
+class _Workloads(KubeWorkloads):
     """Passes by the places."""
 
 

@@ -8,14 +8,17 @@ after interrupted attempts pass for all of them at once.
 from __future__ import annotations
 
 import signal
+import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.chaos.proxy import KEYS
 from tests.chaos.stage import Consumer
+from tests.conftest import grant
 from tests.e2e.together import Scenarios
 from tests.running import wait_for
 
@@ -49,6 +52,14 @@ ROTATING = (
     "after patch_status:drop",
 )
 """The same of a rotation without an overlap."""
+RESTARTING = (
+    "after deliver",
+    "after patch_status:settle",
+    "before restart",
+    "after restart",
+    "before patch_status:report",
+)
+"""Between the delivery of a key and the status that remembers who was restarted for it."""
 SERVED = ("after deliver", "after patch_status:settle", "after revoke")
 """Where a wrong order would leave a dead key in the Secret."""
 DELETING = ("before revoke", "after revoke", "after clean", "after remove_finalizer")
@@ -152,6 +163,51 @@ def at_each_boundary_of_a_rotation(stage: Stage, case: str):
     wait_for(
         lambda: stage.effects(chain.operator, "whole") == whole, f"all effects of a key and its rotation are {whole}"
     )
+
+
+@scenarios.of(**ACTS)
+def at_each_boundary_of_a_restart(stage: Stage, case: str):
+    """C5, C6, C9: between the delivery and the end of the rollout, each workload is restarted exactly once for the new key."""
+    chain = Chain(stage, case)
+    with tempfile.TemporaryDirectory() as folder:
+        grant(stage.plane, "restart", stage.namespace, Path(folder))
+    wait_for(lambda: stage.plane.may("patch", "apps", "statefulsets", stage.namespace), "the right is known")
+    names = {place: slug(place) for place in RESTARTING}
+    workloads = f"/apis/apps/v1/namespaces/{stage.namespace}/statefulsets"
+    for name in names.values():
+        template = {"metadata": {"labels": {"app": name}}, "spec": {"containers": [{"name": "main", "image": "none"}]}}
+        spec = {"replicas": 1, "selector": {"matchLabels": {"app": name}}, "template": template}
+        stage.plane.call("POST", workloads, {"metadata": {"name": name}, "spec": spec})
+        stage.create(name, rotation={"overlap": "0s", "restart": [{"kind": "StatefulSet", "name": name}]})
+
+    def restarts(name: str) -> int:
+        return stage.plane.call("GET", f"{workloads}/{name}")["metadata"]["generation"] - 1
+
+    for name in names.values():
+        stage.ready(name)
+        wait_for(lambda name=name: restarts(name) == 1 and "rollout" not in stage.status(name), f"{name} is restarted")
+    for place, name in names.items():
+        chain.dies(place, name, lambda name=name: stage.annotate(name, rotate="now"))
+        chain.comes_back(name, revision=2)
+    for name in names.values():
+        wait_for(lambda name=name: restarts(name) == 2, f"{name} is restarted for the new key")
+        wait_for(lambda name=name: "restartedAt" in str(stage.status(name).get("rollout")), "it is written down")
+        assert len(stage.status(name)["previous"]) == 1, "it waits for the rollout"
+        done = {
+            "observedGeneration": 3,
+            "replicas": 1,
+            "updatedReplicas": 1,
+            "readyReplicas": 1,
+            "availableReplicas": 1,
+        }
+        merge = "application/merge-patch+json"
+        stage.plane.call("PATCH", f"{workloads}/{name}/status", {"status": done}, content_type=merge)
+    for name in names.values():
+        wait_for(lambda name=name: "previous" not in stage.status(name), f"{name} has one key")
+        assert restarts(name) == 2
+    stage.holds()
+    for place, name in names.items():
+        chain.asked_for(place, name, keys=2)
 
 
 @scenarios.of(**ACTS)

@@ -137,6 +137,7 @@ def test_a_status_that_a_newer_version_wrote(fragile: World):
             operator.start()
             message = stage.says("InvalidSpec", "refused", of_type="Stalled")
             assert "status.closedAttempts[0].outcome" in message
+            assert {name: stage.posts(name) for name in names} == dict.fromkeys(names, 2), "an upgrade costs no key"
             stage.delete("refused")
             stage.annotate("refused", compromised="yes")
             stage.annotate("passed-over", compromised="yes")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 COMMANDS = (
     ("run",),
     ("demo",),
+    ("rotate",),
     ("sandbox",),
     ("sweep",),
     ("devcluster", "up"),
@@ -62,6 +63,10 @@ def test_the_version_is_the_packages():
         (("run", "--kubeconfig", "K", "--cluster-id", "Not_this"), "1 to 8 characters"),
         (("run", "--kubeconfig", "K", "--cluster-id", "ok", "--health-address", "nowhere"), "HOST:PORT"),
         (("run", "--no-such-option"), "--no-such-option"),
+        (("rotate", "--kubeconfig", "K"), "NAME"),
+        (("rotate", "a", "--kubeconfig", "K", "--wait", "--dry-run"), "leave one out"),
+        (("rotate", "a", "--kubeconfig", "K", "--timeout", "5m"), "--wait, which is not there"),
+        (("rotate", "a", "--kubeconfig", "K", "--wait", "--timeout", "soon"), "30m, 12h or 15d"),
         (("sweep", "--kubeconfig", "K", "--revoke"), "add --yes"),
         (("sweep", "--kubeconfig", "K", "--yes"), "--yes"),
         (("sweep", "--kubeconfig", "K", "--cluster-id", "Not_this"), "1 to 8 characters"),
@@ -69,6 +74,7 @@ def test_the_version_is_the_packages():
     ],
     ids=[
         *("duration", "no duration", "short lease", "long lease", "no cluster id", "cluster id", "address", "option"),
+        *("no name", "wait for nothing", "timeout of nothing", "timeout"),
         *("unanswered", "yes to what", "lost", "output"),
     ],
 )

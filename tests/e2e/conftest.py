@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.conftest import ROOT, SERVED, Plane, bring_up
+from tests.conftest import SERVED, Plane, bring_up, grant
 from tests.running import Operator, Sandbox
 
 from keywright.devcluster import write_kubeconfig
@@ -68,21 +67,23 @@ def outcome(
     return lambda scenarios, name: scenarios.outcome(name, request, served_plane, sandbox, operator)
 
 
+def operator_of(plane: Plane, namespace: str, folder: Path, *flags: str) -> Operator:
+    """For one namespace, under the rights of manifests/namespaced alone; not started."""
+    grant(plane, "namespaced", namespace, folder)
+    kubeconfig = folder / "kubeconfig"
+    token = plane.token_of(namespace, "keywright")
+    write_kubeconfig(kubeconfig, server=plane.server, ca_file=plane.ca_file, token=token)
+    flags = ("--namespace", namespace, "--cluster-id", namespace[-8:], *flags)
+    return Operator(folder / "operator", kubeconfig, *flags)
+
+
 @pytest.fixture
 def namespaced_operator(plane: Plane, tmp_path: Path) -> Iterator[Callable[[str], Operator]]:
     """Starts an operator for one namespace, under the rights of manifests/namespaced alone."""
     started: list[Operator] = []
 
     def start(namespace: str) -> Operator:
-        shutil.copytree(ROOT / "manifests" / "namespaced", tmp_path / "rights")
-        overlay = tmp_path / "overlay"
-        overlay.mkdir()
-        (overlay / "kustomization.yaml").write_text(f"namespace: {namespace}\nresources: [../rights]\n")
-        plane.kubectl("apply", "--server-side", "-k", str(overlay))
-        kubeconfig = tmp_path / "kubeconfig"
-        token = plane.token_of(namespace, "keywright")
-        write_kubeconfig(kubeconfig, server=plane.server, ca_file=plane.ca_file, token=token)
-        operator = Operator(tmp_path / "operator", kubeconfig, "--namespace", namespace, "--cluster-id", namespace[-8:])
+        operator = operator_of(plane, namespace, tmp_path)
         operator.start()
         started.append(operator)
         return operator

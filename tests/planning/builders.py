@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -34,8 +35,6 @@ CLUSTER = "c1u5ter0"
 ISSUER = KeyIssuerIdentity(kind="KeyIssuer", name="mistral", uid="issuer-1")
 SECRET = "mistral-key"
 WORKSPACE = Workspace("11111111-1111-4111-8111-111111111111", "search-prod")
-PLAINTEXT_DIGEST = "d" * 64
-
 
 NO_ANSWER = Refusal(Reason.ISSUER_UNAVAILABLE, "no answer", stalled=False)
 """An issuer that is away for a while."""
@@ -80,7 +79,7 @@ def a_record(key_id: str = "key-1", attempt: str = "aaaaaaa1", **changes: Any) -
         owner_uid=UID,
         issuer=ISSUER,
         masked="abcd...wxyz",
-        digest=PLAINTEXT_DIGEST,
+        digest=hashlib.sha256(key_id.encode()).hexdigest(),
         issued_at=NOW - timedelta(hours=1),
         expires_on=(NOW + timedelta(days=90)).date(),
         workspace_id=WORKSPACE.id,

@@ -63,12 +63,29 @@ class Row:
     says: str = ""
     types: tuple[str, ...] = ()
 
+    def holds(self) -> None:
+        """The step, its reason, and what Ready says."""
+        decision = decide(self.spec, self.status, self.seen)
+        assert type(decision.step) is self.step, decision
+        assert decision.reason is self.reason, decision
+        for name, value in self.of.items():
+            assert getattr(decision.step, name) == value, decision
+        if isinstance(decision.step, WriteStatus):
+            conditions = {c.type: c for c in decision.step.status.conditions}
+            assert self.says in conditions["Ready"].message if self.says else True, conditions["Ready"].message
+            assert not self.types or tuple(conditions) == self.types
+            assert reread(decision.step.status) == reread(reread(decision.step.status))
+        else:
+            assert self.says in decision.message
+
 
 def with_secret(**secret: Any) -> ApiKeySpec:
     """A spec whose Secret has these fields besides its name."""
     return an_api_key(target={"secret": {"name": "mistral-key", **secret}})
 
 
+ADOPTING = with_secret(adopt=True)
+ADOPTABLE = Foreign("a Secret that keywright did not make", version="3", adoptable_by="pipeline")
 RECORD = a_record()
 THERE = a_target(RECORD)
 ELSEWHERE = an_api_key(target={"secret": {"name": "elsewhere"}})
@@ -234,12 +251,39 @@ REFUSALS = {
         seen=all_known(Foreign("a Secret that keywright did not make")),
         says="is a Secret that keywright did not make; write another",
     ),
-    "adopt has no effect in this version, and that is said where it matters": Row(
+    "what would have it taken over is said in full": Row(
         WriteStatus,
         Reason.TARGET_FOREIGN,
-        spec=with_secret(adopt=True),
-        seen=all_known(Foreign("a Secret that keywright did not make")),
-        says="Without effect in this version: target.secret.adopt.",
+        seen=all_known(Foreign("somebody's")),
+        says="write spec.target.secret.adopt: true and run kubectl annotate secret mistral-key -n search "
+        "keywright.dev/adoptable-by=pipeline.",
+    ),
+    "adopt alone does not take a Secret over: it must say so itself": Row(
+        WriteStatus,
+        Reason.TARGET_FOREIGN,
+        spec=ADOPTING,
+        seen=all_known(Foreign("somebody's", adoptable_by="older")),
+        says="To have it taken over, run kubectl annotate secret mistral-key -n search keywright.dev/adoptable-by=pipeline --overwrite.",
+    ),
+    "the annotation alone does not either": Row(
+        WriteStatus,
+        Reason.TARGET_FOREIGN,
+        seen=all_known(ADOPTABLE),
+        says="To have it taken over, write spec.target.secret.adopt: true.",
+    ),
+    "an immutable Secret is not adopted": Row(
+        WriteStatus,
+        Reason.TARGET_REFUSED,
+        spec=ADOPTING,
+        seen=all_known(replace(ADOPTABLE, immutable=True)),
+        says="make it anew without immutable, or write another spec.target.secret.name",
+    ),
+    "a Secret of another type is not adopted": Row(
+        WriteStatus,
+        Reason.TARGET_REFUSED,
+        spec=ADOPTING,
+        seen=all_known(replace(ADOPTABLE, type="kubernetes.io/tls")),
+        says="is of the type kubernetes.io/tls, spec.target.secret.type says Opaque",
     ),
     "a Secret of another ApiKey is refused with its name": Row(
         WriteStatus,
@@ -1235,19 +1279,7 @@ TABLE = FIRST | REFUSALS | REASONS_TO_ISSUE | GUARDS | RECOVERY | SOMEBODY_USES 
 @pytest.mark.parametrize("sentence", TABLE)
 def test_plan(sentence: str):
     """Each row: the step, its reason, and what Ready says."""
-    row = TABLE[sentence]
-    decision = decide(row.spec, row.status, row.seen)
-    assert type(decision.step) is row.step, decision
-    assert decision.reason is row.reason, decision
-    for name, value in row.of.items():
-        assert getattr(decision.step, name) == value, decision
-    if isinstance(decision.step, WriteStatus):
-        conditions = {c.type: c for c in decision.step.status.conditions}
-        assert row.says in conditions["Ready"].message if row.says else True, conditions["Ready"].message
-        assert not row.types or tuple(conditions) == row.types
-        assert reread(decision.step.status) == reread(reread(decision.step.status))
-    else:
-        assert row.says in decision.message
+    TABLE[sentence].holds()
 
 
 def test_what_stays_alive_is_named_when_the_api_key_goes():

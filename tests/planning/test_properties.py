@@ -30,19 +30,31 @@ from tests.planning.builders import (
     settled,
 )
 
-from keywright.api.apikey import ApiKeySpec, KeyIssuerIdentity
-from keywright.api.apikey_status import ApiKeyStatus, Handled, Issuance
+from keywright.api.apikey import ApiKeySpec, KeyIssuerIdentity, RestartRef
+from keywright.api.apikey_status import ApiKeyStatus, Handled, Issuance, PendingRollout, RolloutStatus
 from keywright.api.reasons import Reason
 from keywright.keys import KeyId, ResourceKey
-from keywright.planning import rules
-from keywright.planning.observed import Absent, Failure, Foreign, IssuerFacts, Observed, Refusal, Rewriting
+from keywright.planning import rollouts, rules
+from keywright.planning.observed import (
+    Absent,
+    Failure,
+    Foreign,
+    IssuerFacts,
+    Observed,
+    Refusal,
+    Rewriting,
+    RolledOut,
+    Rolling,
+    Unrolled,
+)
 from keywright.planning.situation import Situation
-from keywright.planning.steps import AddFinalizer, IssueAndDeliver, RevokeKey, Step, Wait, WriteStatus
+from keywright.planning.steps import AddFinalizer, IssueAndDeliver, RestartWorkload, RevokeKey, Step, Wait, WriteStatus
 
 SOMETIMES = st.sampled_from([timedelta(seconds=s) for s in (-100_000, -4000, -61, -1, 0, 1, 61, 4000, 100_000)])
 IDS = st.sampled_from(["key-0", "key-1", "key-2", "key-c"])
 ATTEMPTS = st.sampled_from(["aaaaaaa1", "bbbbbbb1", "ccccccc1"])
 PLACES = st.sampled_from([SECRET, "elsewhere", "VaultStore/v/p"])
+WEB = RestartRef(kind="Deployment", name="web")
 OTHER_ISSUER = KeyIssuerIdentity(kind="KeyIssuer", name="eu", uid="issuer-2")
 ISSUERS = st.sampled_from([ISSUER, OTHER_ISSUER])
 REFUSALS = st.sampled_from(
@@ -50,6 +62,17 @@ REFUSALS = st.sampled_from(
         Refusal(Reason.ISSUER_UNAVAILABLE, "no answer", stalled=False, after=40.0),
         Refusal(Reason.ADMIN_KEY_REFUSED, "refused"),
         Refusal(Reason.ISSUER_CREDENTIALS_GONE, "gone"),
+    ]
+)
+
+ROLLOUT_STATES = st.sampled_from(
+    [
+        RolledOut(),
+        Rolling(),
+        Rolling("is paused"),
+        Unrolled("missing"),
+        Unrolled("forbidden"),
+        Unrolled("unanswered", "no"),
     ]
 )
 
@@ -76,7 +99,8 @@ def specs(draw: st.DrawFn) -> ApiKeySpec:
         "issuerRef": {"name": draw(st.sampled_from(["mistral", "eu"]))},
         "rotation": draw(
             st.sampled_from(
-                [None, {"schedule": "0 * * * *", "overlap": "1h"}, {"schedule": "61 * * * *"}, {"renewBefore": "99%"}, {"overlap": "0s"}]
+                [None, {"schedule": "0 * * * *", "overlap": "1h"}, {"schedule": "61 * * * *"}, {"renewBefore": "99%"}, {"overlap": "0s"},
+                 {"restart": [WEB.to_dict()]}]
             )
         ),
         "target": draw(
@@ -97,7 +121,17 @@ def statuses(draw: st.DrawFn) -> ApiKeyStatus:
             [ApiKeyStatus(), settled(), settled(an_api_key(expiry=None), a_record(expiry=None, expires_on=None))]
         )
     )
-    previous = st.builds(a_previous_key, IDS, SOMETIMES, target=st.none() | PLACES, issuer=ISSUERS)
+    later = st.none() | SOMETIMES.map(lambda t: NOW + t)
+    previous = st.builds(
+        a_previous_key, IDS, SOMETIMES, target=st.none() | PLACES, issuer=ISSUERS, rollouts_until=later
+    )
+    entry = st.builds(PendingRollout, kind=st.just(WEB.kind), name=st.just(WEB.name), restarted_at=later)
+    rollout = st.builds(
+        RolloutStatus,
+        revision=st.just(1),
+        since=SOMETIMES.map(lambda t: NOW + t),
+        pending=st.lists(entry, min_size=1, max_size=1),
+    )
     closed = st.builds(a_closed_attempt, ATTEMPTS, SOMETIMES.map(abs), issuer=ISSUERS)
     attempt = st.builds(an_attempt, ATTEMPTS, generation=st.sampled_from([1, 2]), issuer=ISSUERS)
     issuance = st.builds(
@@ -107,6 +141,7 @@ def statuses(draw: st.DrawFn) -> ApiKeyStatus:
         "previous": draw(st.lists(previous, max_size=3, unique_by=lambda p: p.key_id)),
         "closed_attempts": draw(st.lists(closed, max_size=2, unique_by=lambda c: c.id)),
         "attempt": draw(st.none() | attempt),
+        "rollout": draw(st.none() | rollout),
         "recent_issuances": draw(st.lists(issuance, max_size=3)),
         "failures": draw(st.integers(0, 4)),
         "next_attempt_at": draw(st.none() | SOMETIMES.map(lambda t: NOW + t)),
@@ -181,6 +216,7 @@ def worlds(draw: st.DrawFn) -> Observed:
         "pruned": frozenset(map(KeyId, draw(st.sets(IDS, max_size=2)))),
         "unpruned": draw(st.dictionaries(IDS, st.just("no"), max_size=1)),
         "unreadable": draw(st.sampled_from([None, None, None, *STORE_REFUSALS])),
+        "rollouts": draw(st.dictionaries(st.tuples(IDS, st.just(WEB)), ROLLOUT_STATES, max_size=2)),
         "rewritten": draw(st.none() | SOMETIMES.map(lambda t: Rewriting(a_target().layout_digest, NOW + t))),
         **listing,
     }
@@ -214,6 +250,8 @@ def test_a_decision_is_one_and_the_same_and_breaks_no_invariant(case: tuple[ApiK
             assert not seen.subject.deleting
         case RevokeKey(key_id=key_id):
             _may_be_revoked(key_id, spec, status, seen)
+        case RestartWorkload(workload=workload, value=value):
+            _may_be_restarted(workload, value, Situation(spec, status, seen, NOW))
         case WriteStatus(status=after):
             assert reread(after) != status
             assert len(after.previous) <= 8
@@ -242,6 +280,7 @@ def _may_be_revoked(key_id: str, spec: ApiKeySpec, status: ApiKeyStatus, seen: O
         recorded |= {status.key_id} if ends and status.key_id else set()
     else:
         assert key_id != status.key_id
+        assert not [p for p in status.previous if p.key_id == key_id and rollouts.holds(s, p)], "it waits for a rollout"
         # Read just before: unknown is not good enough, but for what surely was not delivered. Which place counts depends on the key.
         surely = seen.unreadable and seen.failure and seen.failure.settled and key_id == seen.failure.key_id
         assert seen.fresh or s.home is None or surely
@@ -255,6 +294,18 @@ def _may_be_revoked(key_id: str, spec: ApiKeySpec, status: ApiKeyStatus, seen: O
     if key_id not in by_id:
         [key] = [key for key in s.listed if key.key_id == key_id]
         assert key.last_used in (None, NOW.date()), "somebody uses it"
+
+
+def _may_be_restarted(workload: RestartRef, value: str, s: Situation) -> None:
+    """Named by spec and status, not restarted yet, and the target holds the key that it is restarted for."""
+    assert not s.observed.subject.deleting
+    assert s.spec.rotation
+    assert workload in (s.spec.rotation.restart or ())
+    assert s.status.rollout
+    assert [e for e in s.status.rollout.pending if e.workload == workload and e.restarted_at is None]
+    record = s.record_at(s.home)
+    assert record
+    assert record.key_id == s.status.key_id == value
 
 
 def _says_it_once(spec: ApiKeySpec, status: ApiKeyStatus, seen: Observed) -> None:

@@ -26,7 +26,7 @@ from tests.planning.builders import (
 
 from keywright.api.apikey_status import ApiKeyStatus, Handled
 from keywright.api.reasons import Reason
-from keywright.planning import fit, transitions
+from keywright.planning import transitions
 from keywright.planning.observed import Failure
 from keywright.planning.situation import Situation
 from keywright.planning.steps import Wait, WriteStatus
@@ -221,20 +221,3 @@ def test_a_condition_keeps_its_time_while_its_status_stays():
     assert now
     assert was.message != now.message
     assert was.last_transition_time == now.last_transition_time
-
-
-@pytest.mark.parametrize(
-    ("spec", "fields"),
-    [
-        (an_api_key(), []),
-        (an_api_key(rotation={"restart": [{"kind": "Deployment", "name": "web"}]}), ["rotation.restart"]),
-        (an_api_key(target={"secret": {"name": "mistral-key", "adopt": True}}), ["target.secret.adopt"]),
-    ],
-)
-def test_fields_without_effect_are_said(spec: ApiKeySpec, fields: list[str]):
-    """In Ready's message, whatever else it says."""
-    assert fit.without_effect(spec) == fields
-    status = settled(spec)
-    ready = status.condition("Ready")
-    assert ready
-    assert ("Without effect in this version" in ready.message) is bool(fields)

@@ -107,7 +107,7 @@ def test_a_path_is_rehearsed_before_each_key():
     """A Secret that took the last key is not; Vault may have been sealed since, or its policy taken away."""
     seen = all_known(THERE, at=PLACE, subject=a_subject(rotate="2"), rehearsal=None)
     step = decide(SPEC, delivered(), seen).step
-    assert step == Look(Fact.REHEARSAL)
+    assert step == Look(Fact.REHEARSAL, target=PLACE)
 
 
 def test_nothing_is_issued_while_vault_is_away():

@@ -180,6 +180,29 @@ class ClusterContract:
         assert FINALIZER not in (fresh["metadata"].get("finalizers") or ())
         assert (await place.port.patch_status(fresh, STATUS))["status"] == STATUS
 
+    async def test_an_annotation_is_set_whoever_wrote_meanwhile(self, place: ClusterPlace):
+        """A request is no decision: it goes beside what stands there, and is known at once; a rehearsal writes nothing."""
+        seen = await self.an_api_key(place)
+        await place.annotate(seen, "by", "somebody")
+        assert await place.port.annotate(key_of(seen), "keywright.dev/rotate", "1", rehearse=True)
+        fresh = await place.port.refresh(key_of(seen))
+        assert fresh
+        assert fresh["metadata"]["annotations"] == {"by": "somebody"}
+        stands = await place.port.annotate(key_of(seen), "keywright.dev/rotate", "1", rehearse=False)
+        assert stands
+        assert stands["metadata"]["annotations"] == {"by": "somebody", "keywright.dev/rotate": "1"}
+        assert stands["metadata"]["generation"] == seen["metadata"]["generation"]
+        known = place.port.api_key(key_of(seen))
+        assert known
+        assert known["metadata"]["annotations"] == stands["metadata"]["annotations"]
+
+    async def test_an_annotation_of_what_is_not_there_is_none(self, place: ClusterPlace):
+        """Nothing is created by it, rehearsed or not."""
+        nobody = ResourceKey(place.namespace, "nobody")
+        assert await place.port.annotate(nobody, "keywright.dev/rotate", "1", rehearse=True) is None
+        assert await place.port.annotate(nobody, "keywright.dev/rotate", "1", rehearse=False) is None
+        assert await place.port.refresh(nobody) is None
+
     async def test_a_write_to_what_is_gone_conflicts(self, place: ClusterPlace):
         """And it is known to be gone."""
         seen = await self.an_api_key(place)

@@ -201,6 +201,18 @@ class FakeCluster:
         self._look(("ApiKey", key))
         return self.server.stored.get(("ApiKey", key))
 
+    async def annotate(self, key: ResourceKey, name: str, value: str, *, rehearse: bool) -> Object | None:
+        """Whatever version stands there."""
+        what, at = "rehearse annotate" if rehearse else "annotate", ("ApiKey", key)
+        await self.faults.before(what)
+        if rehearse or at not in self.stored:
+            return self.stored.get(at)
+        obj = self.server.edit(*at, lambda obj: obj["metadata"].setdefault("annotations", {}).update({name: value}))
+        self._take(obj)
+        self.writes.append(what)
+        await self.faults.after(what)
+        return obj
+
     async def patch_status(self, seen: Object, status: Mapping[str, Any]) -> Object:
         """Guarded; the same status again is no write."""
         if (seen.get("status") or {}) == status:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.ports.faults import Faults
 
 from keywright.errors import Conflict, Rejected
 from keywright.keys import KeyId, KeyRecord, ResourceKey, SecretValue
-from keywright.planning.layout import Owner, layout_digest_of
-from keywright.planning.observed import Absent, Foreign, Present, TargetLayout, TargetState
+from keywright.planning.layout import Owner, is_bound, layout_digest_of
+from keywright.planning.observed import Absent, Foreign, HandMade, Present, Sought, TargetLayout, TargetState
 from keywright.planning.places import in_vault
+from keywright.ports.sink import Delivery
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
 
-    from keywright.ports.sink import Delivery
     from keywright.ports.stores import Store
 
 __all__ = ["FakeSink", "SecretStore", "Stored"]
@@ -25,7 +25,7 @@ __all__ = ["FakeSink", "SecretStore", "Stored"]
 
 @dataclass(frozen=True)
 class Stored:
-    """A Secret. `owner` None: somebody else's."""
+    """A Secret. `owner` None: somebody else's. `others`: what they put beside our `texts`. `writer`: who changed ours."""
 
     version: int
     owner: Owner | None
@@ -35,6 +35,12 @@ class Stored:
     plaintext: str | None = field(default=None, repr=False)
     texts: dict[str, str] = field(default_factory=dict, repr=False)
     fence: str | None = None
+    adoptable_by: str | None = None
+    adopted: bool | None = False
+    others: dict[str, str] = field(default_factory=dict, repr=False)
+    type: str = "Opaque"
+    immutable: bool = False
+    writer: str | None = None
 
 
 class SecretStore:
@@ -118,61 +124,46 @@ class FakeSink:
         """It answers."""
         await self.faults.before("reach store")
 
-    async def read(self, namespace: str, name: str) -> TargetState:
+    async def read(self, namespace: str, name: str, sought: Sought | None = None) -> TargetState:
         """What stands there."""
         await self.faults.before("read target")
         self.reads += 1
-        return self._look(ResourceKey(namespace, name))
+        key = ResourceKey(namespace, name)
+        self._look(key)
+        return state_of(self.stored.get(key), sought)
 
     async def rehearse(self, layout: TargetLayout, owner: Owner, version: str | None) -> None:
         """A dry run."""
         await self.faults.before("rehearse")
-        self._admit(layout, version)
+        self._admit(layout, version, owner)
 
     async def deliver(self, delivery: Delivery, version: str | None) -> Present:
         """Plaintext and record at once."""
         await self.faults.before("deliver")
-        key = self._admit(delivery.layout, version)
-        plaintext = delivery.plaintext.reveal()
-        return await self._write(
-            key,
-            "deliver",
-            owner=delivery.owner,
-            layout_digest=layout_digest_of(delivery.layout, delivery.owner),
-            record=delivery.record.to_strings(),
-            plaintext=plaintext,
-            texts=_rendered(delivery.layout, delivery.record, plaintext),
-            fence=None,
-        )
+        key = self._admit(delivery.layout, version, delivery.owner)
+        return await self._lay_out(key, "deliver", delivery)
 
     async def fence(self, layout: TargetLayout, owner: Owner, mark: str, version: str | None) -> Present:
         """A new version with a mark."""
         await self.faults.before("fence")
-        key = self._admit(layout, version)
-        if version is None:
-            return await self._write(
-                key, "fence", owner=owner, layout_digest=layout_digest_of(layout, owner), fence=mark
-            )
+        key = self._admit(layout, version, owner)
+        there = self.stored.get(key)
+        if there is None:
+            digest = layout_digest_of(layout, owner)
+            return await self._write(key, "fence", owner=_bound(layout, owner), layout_digest=digest, fence=mark)
+        if there.owner is None:
+            fields = {"others": there.texts | there.others, "texts": {}, "plaintext": None, "layout_digest": "drifted"}
+            return await self._write(key, "fence", owner=_bound(layout, owner), adopted=True, fence=mark, **fields)
         return await self._write(key, "fence", fence=mark)
 
-    async def rewrite(self, layout: TargetLayout, owner: Owner, present: Present) -> Present:
+    async def rewrite(self, layout: TargetLayout, owner: Owner, record: KeyRecord, version: str) -> Present:
         """The same key, laid out anew."""
         await self.faults.before("rewrite")
-        key = self._admit(layout, present.version)
+        key = self._admit(layout, version)
         there = self.stored[key]
-        record = KeyRecord.from_strings(there.record)
-        if record is None or there.plaintext is None or SecretValue(there.plaintext).digest() != record.digest:
+        if there.plaintext is None or SecretValue(there.plaintext).digest() != record.digest:
             raise Conflict(f"Secret {key} no longer holds the key that was delivered")
-        record = replace(record, owner=owner.key, owner_uid=owner.uid)
-        return await self._write(
-            key,
-            "rewrite",
-            owner=owner,
-            layout_digest=layout_digest_of(layout, owner),
-            record=record.to_strings(),
-            texts=_rendered(layout, record, there.plaintext),
-            fence=None,
-        )
+        return await self._lay_out(key, "rewrite", Delivery(layout, owner, record, SecretValue(there.plaintext)))
 
     async def prove(
         self, namespace: str, name: str, key_id: KeyId, check: Callable[[SecretValue], Awaitable[bool]]
@@ -192,14 +183,18 @@ class FakeSink:
             await self.faults.before("prune")
             await self.faults.after("prune")
 
-    async def clean(self, namespace: str, name: str, version: str) -> None:
+    async def clean(self, namespace: str, name: str, version: str, *, adopted: bool) -> None:
         """Remove; gone counts as done."""
         await self.faults.before("clean")
         key = ResourceKey(namespace, name)
         there = self.stored.get(key)
         if there is not None and self.store.guarded and str(there.version) != version:
             raise Conflict(f"Secret {key} changed")
-        self.store.remove(key)
+        if adopted and there is not None:
+            left = Stored(0, None, there.uid, texts=there.others, adoptable_by=there.adoptable_by, type=there.type)
+            self.store.put(key, left)
+        else:
+            self.store.remove(key)
         self._look(key)
         self.writes.append("clean")
         await self.faults.after("clean")
@@ -220,10 +215,15 @@ class FakeSink:
     def refusal(self, why: str | None) -> None:
         self.store.refusal = why
 
-    def put_foreign(self, key: ResourceKey) -> None:
+    def put_foreign(self, key: ResourceKey, **fields: Any) -> None:
         """Somebody makes a Secret of this name, in place of what is there."""
         uid = self.store.new_uid()
-        self.store.put(key, Stored(0, None, uid, plaintext="theirs", texts={"api-key": "theirs"}))
+        self.store.put(key, Stored(0, None, uid, **{"plaintext": "theirs", "texts": {"api-key": "theirs"}, **fields}))
+
+    def strip(self, key: ResourceKey) -> None:
+        """Somebody replaces it by one that has its data alone."""
+        bare = replace(self.stored[key], owner=None, record={}, fence=None, adopted=None, adoptable_by=None)
+        self.put_back(key, bare)
 
     def put_back(self, key: ResourceKey, old: Stored) -> None:
         """Somebody restores an older copy."""
@@ -232,7 +232,14 @@ class FakeSink:
     def spoil(self, key: ResourceKey) -> None:
         """Somebody changes the plaintext."""
         self.put_back(
-            key, replace(self.stored[key], plaintext="spoilt", texts={"api-key": "spoilt"}, layout_digest="drifted")
+            key,
+            replace(
+                self.stored[key],
+                plaintext="spoilt",
+                texts={"api-key": "spoilt"},
+                layout_digest="drifted",
+                writer="somebody",
+            ),
         )
 
     def undo_layout(self, key: ResourceKey) -> None:
@@ -264,14 +271,35 @@ class FakeSink:
         if not self.lagging and not in_vault(key.name):
             self.seen(key, there, version)
 
-    def _admit(self, layout: TargetLayout, version: str | None) -> ResourceKey:
+    def _admit(self, layout: TargetLayout, version: str | None, owner: Owner | None = None) -> ResourceKey:
+        """`owner`: who writes, where somebody else's is theirs alone."""
         key = ResourceKey(layout.namespace, layout.name)
         if self.refusal:
             raise Rejected(f"Secret {key} would not be written: {self.refusal}", reason="TargetRefused")
         there = self.stored.get(key)
         if self.store.guarded and (str(there.version) if there else None) != version:
             raise Conflict(f"Secret {key} changed")
+        if there and there.owner is None and owner and not (layout.adopted and there.adoptable_by == owner.key.name):
+            raise Rejected(f"Secret {key} is somebody else's", reason="TargetRefused")
         return key
+
+    async def _lay_out(self, key: ResourceKey, what: str, delivery: Delivery) -> Present:
+        layout, owner, record, plaintext = delivery.layout, delivery.owner, delivery.record, delivery.plaintext.reveal()
+        there, texts = self.stored.get(key), _rendered(layout, record, plaintext)
+        others = (there.others | (there.texts if there.owner is None else {})) if there else {}
+        return await self._write(
+            key,
+            what,
+            owner=_bound(layout, owner),
+            layout_digest=layout_digest_of(layout, owner),
+            record=record.to_strings(),
+            plaintext=plaintext,
+            texts=texts,
+            others={name: text for name, text in others.items() if name not in texts},
+            fence=None,
+            adopted=layout.adopted,
+            writer=None,
+        )
 
     async def _write(self, key: ResourceKey, what: str, **fields: object) -> Present:
         there = self.stored.get(key) or Stored(0, None, self.store.new_uid())
@@ -288,22 +316,49 @@ class FakeSink:
         return state_of(there)
 
 
-def state_of(there: Stored | None) -> TargetState:
+def state_of(there: Stored | None, sought: Sought | None = None) -> TargetState:
     """As the port tells it."""
     if there is None:
         return Absent()
+    wanted = sought.record.digest if sought and sought.record else None
+    digest = SecretValue(there.plaintext).digest() if there.plaintext else None
     if there.owner is None:
-        return Foreign("a Secret that keywright did not make")
+        holds = digest is not None and digest == wanted
+        return Foreign(
+            "a Secret that keywright did not make",
+            version=str(there.version),
+            adoptable_by=there.adoptable_by,
+            type=there.type,
+            immutable=there.immutable,
+            digest=digest if holds else None,
+            hand_made=() if holds else _hand_made(there, sought),
+        )
+    changed = sought is not None and (digest is None or digest not in (wanted, there.record.get("digest")))
     return Present(
         owner=there.owner.key,
         owner_uid=there.owner.uid,
         version=str(there.version),
         record=KeyRecord.from_strings(there.record),
-        digest=SecretValue(there.plaintext).digest() if there.plaintext else None,
+        digest=digest,
         layout_digest=there.layout_digest,
         fence=there.fence,
         data_keys=tuple(there.texts),
+        adopted=there.adopted,
+        changed_by=there.writer if changed else None,
+        hand_made=_hand_made(there, sought) if there.adopted and not there.record else (),
     )
+
+
+def _hand_made(there: Stored, sought: Sought | None) -> tuple[HandMade, ...]:
+    """What a delivery would write over."""
+    data = there.texts | there.others
+    keys = (sought.layout.template or {sought.layout.key: ""}) if sought else {}
+    return tuple(HandMade(key, data[key][-4:] if len(data[key]) > 15 else None) for key in keys if key in data)
+
+
+def _bound(layout: TargetLayout, owner: Owner) -> Owner:
+    """Whom the garbage collector asks."""
+    return replace(owner, bound=is_bound(layout, owner))
 
 
 def _rendered(layout: TargetLayout, record: KeyRecord, plaintext: str) -> dict[str, str]:

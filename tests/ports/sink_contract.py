@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from tests.planning.builders import a_record
 
-from keywright.errors import Conflict
+from keywright.errors import Conflict, Rejected
 from keywright.keys import AttemptId, KeyId, KeyRecord, ResourceKey, SecretValue
 from keywright.planning.layout import Owner, layout_digest_of
-from keywright.planning.observed import Absent, Foreign, Present, TargetLayout
+from keywright.planning.observed import Absent, Foreign, HandMade, Present, Sought, TargetLayout
 from keywright.ports.sink import Delivery, Sink
 
 if TYPE_CHECKING:
@@ -34,9 +35,24 @@ class SinkPlace(Protocol):
     namespace: str
     owner: str
     owner_uid: str
+    hand: str
+    """Their field manager."""
 
-    async def make_foreign(self, name: str) -> None:
-        """Somebody creates a Secret that is none of keywright's."""
+    async def make_foreign(
+        self,
+        name: str,
+        texts: Mapping[str, str] = MappingProxyType({"api-key": "theirs"}),
+        adoptable_by: str | None = None,
+    ) -> None:
+        """Somebody creates a Secret that is none of keywright's; `adoptable_by`: with the annotation that gives it away."""
+        ...
+
+    async def strip(self, name: str) -> None:
+        """Somebody replaces the Secret by one that has its data alone."""
+        ...
+
+    async def strip_annotations(self, name: str) -> None:
+        """Somebody takes all annotations off."""
         ...
 
     async def spoil(self, name: str, key: str) -> None:
@@ -180,6 +196,150 @@ class SinkContract:
             await place.port.fence(layout, self.an_owner(place), "aaaaaaa1", None)
         assert await place.texts(layout.name) == before
 
+    async def adoptable(self, place: SinkPlace, **texts: str) -> tuple[TargetLayout, Foreign]:
+        """A Secret that somebody gives away, and how it is to look."""
+        layout = self.a_layout(place, adopted=True)
+        await place.make_foreign(layout.name, texts, adoptable_by=place.owner)
+        state = await place.port.read(layout.namespace, layout.name, Sought(layout, None))
+        assert isinstance(state, Foreign)
+        return layout, state
+
+    async def test_what_is_given_away_is_told(self, place: SinkPlace):
+        """To whom, and of the values that a delivery would replace no more than the end of what is long enough to be a key."""
+        given = secrets.token_hex(16)
+        layout, state = await self.adoptable(place, **{"api-key": given, "theirs": secrets.token_hex(16)})
+        assert (state.adoptable_by, state.type, state.immutable) == (place.owner, "Opaque", False)
+        assert state.hand_made == (HandMade("api-key", given[-4:]),)
+        assert given not in repr(state)
+        layout, state = await self.adoptable(place, **{"api-key": "short"})
+        assert state.hand_made == (HandMade("api-key", None),)
+        templated = replace(layout, template={"other": "${api_key}"})
+        state = await place.port.read(layout.namespace, layout.name, Sought(templated, None))
+        assert isinstance(state, Foreign)
+        assert state.hand_made == ()
+
+    async def test_an_adopted_secret_keeps_what_others_put_there(self, place: SinkPlace):
+        """Through delivery, rotation, a new layout, and the end: then only ours goes, and it can be adopted again."""
+        layout, state = await self.adoptable(place, **{"api-key": "by hand", "theirs": "x"})
+        owner = self.an_owner(place)
+        await place.port.rehearse(layout, owner, state.version)
+        assert (await place.texts(layout.name))["api-key"] == "by hand"
+        first = self.a_delivery(place, layout)
+        present = await place.port.deliver(first, state.version)
+        assert (present.adopted, present.record) == (True, first.record)
+        assert present.layout_digest == layout_digest_of(layout, owner)
+        assert await place.texts(layout.name) == {"api-key": first.plaintext.reveal(), "theirs": "x"}
+        second = self.a_delivery(place, layout)
+        present = await place.port.deliver(second, present.version)
+        another = replace(layout, key="another", labels={"team": "search"})
+        present = await place.port.rewrite(another, owner, second.record, present.version)
+        assert await place.texts(layout.name) == {"another": second.plaintext.reveal(), "theirs": "x"}
+        assert (present.adopted, present.layout_digest) == (True, layout_digest_of(another, owner))
+        with pytest.raises(Conflict):
+            await place.port.clean(layout.namespace, layout.name, state.version, adopted=True)
+        await place.port.clean(layout.namespace, layout.name, present.version, adopted=True)
+        assert await place.texts(layout.name) == {"theirs": "x"}
+        left = await place.port.read(layout.namespace, layout.name)
+        assert isinstance(left, Foreign)
+        assert left.adoptable_by == place.owner
+        assert place.port.known(layout.namespace, layout.name) is None
+        await place.remove(layout.name)
+        await place.port.clean(layout.namespace, layout.name, left.version, adopted=True)
+
+    async def test_nothing_goes_over_what_is_not_given_away(self, place: SinkPlace):
+        """Neither without the annotation, nor for another ApiKey, nor where adopting was not asked for, nor over another version."""
+        owner = self.an_owner(place)
+        for giver, adopted in ((None, True), ("another", True), (place.owner, False)):
+            layout = self.a_layout(place, adopted=adopted)
+            await place.make_foreign(layout.name, adoptable_by=giver)
+            state = await place.port.read(layout.namespace, layout.name)
+            assert isinstance(state, Foreign)
+            with pytest.raises(Rejected):
+                await place.port.deliver(self.a_delivery(place, layout), state.version)
+            with pytest.raises(Rejected):
+                await place.port.rehearse(layout, owner, state.version)
+            assert await place.texts(layout.name) == {"api-key": "theirs"}
+        layout, state = await self.adoptable(place, **{"api-key": "by hand"})
+        await place.spoil(layout.name, "api-key")
+        for write in (
+            place.port.deliver(self.a_delivery(place, layout), state.version),
+            place.port.fence(layout, owner, "aaaaaaa1", state.version),
+        ):
+            with pytest.raises(Conflict):
+                await write
+        assert await place.texts(layout.name) == {"api-key": "spoilt"}
+
+    async def test_a_fence_takes_over_what_is_given_away(self, place: SinkPlace):
+        """With all that stands in it: who saw it before is shut out, a delivery goes over it, and until then nothing in it is ours."""
+        given = {"api-key": secrets.token_hex(16), "theirs": "x"}
+        layout, state = await self.adoptable(place, **given)
+        owner = self.an_owner(place)
+        fenced = await place.port.fence(layout, owner, "aaaaaaa1", state.version)
+        assert (fenced.owner_uid, fenced.record, fenced.fence, fenced.adopted) == (owner.uid, None, "aaaaaaa1", True)
+        assert await place.texts(layout.name) == given
+        with pytest.raises(Conflict):
+            await place.port.deliver(self.a_delivery(place, layout), state.version)
+        again = await place.port.read(layout.namespace, layout.name, Sought(layout, None))
+        assert isinstance(again, Present)
+        assert again.hand_made == (HandMade("api-key", given["api-key"][-4:]),)
+        await place.port.clean(layout.namespace, layout.name, fenced.version, adopted=True)
+        assert await place.texts(layout.name) == given
+        left = await place.port.read(layout.namespace, layout.name)
+        assert isinstance(left, Foreign)
+        fenced = await place.port.fence(layout, owner, "aaaaaaa2", left.version)
+        delivery = self.a_delivery(place, layout)
+        present = await place.port.deliver(delivery, fenced.version)
+        assert (present.fence, present.record, present.adopted) == (None, delivery.record, True)
+        assert await place.texts(layout.name) == {"api-key": delivery.plaintext.reveal(), "theirs": "x"}
+
+    async def test_the_plaintext_is_known_again_without_its_annotations(self, place: SinkPlace):
+        """By the digest that is sought, and by nothing else; then it is laid out again with the record that is given."""
+        template = {"A": "${api_key}", "config.ini": "key=${api_key}\nid=${key_id}\n"}
+        for shape in ({}, {"template": template}, {"adopted": True}):
+            for strip in (place.strip, place.strip_annotations):
+                delivery, before = await self.delivered(place, **shape)
+                layout, texts = delivery.layout, await place.texts(delivery.layout.name)
+                await strip(layout.name)
+                sought = Sought(layout, delivery.record)
+                state = await place.port.read(layout.namespace, layout.name, sought)
+                assert isinstance(state, Present | Foreign)
+                assert state.digest == delivery.record.digest
+                other = Sought(layout, replace(delivery.record, digest="e" * 64))
+                state = await place.port.read(layout.namespace, layout.name, other)
+                assert isinstance(state, Present | Foreign)
+                assert state.digest != "e" * 64
+                present = await place.port.rewrite(layout, delivery.owner, delivery.record, state.version)
+                assert await place.texts(layout.name) == texts
+                assert replace(present, version="") == replace(before, version="")
+                assert present == place.port.known(layout.namespace, layout.name)
+
+    async def test_what_was_changed_without_annotations_is_not_known_again(self, place: SinkPlace):
+        """Then the plaintext is lost."""
+        delivery, _ = await self.delivered(place)
+        layout = delivery.layout
+        await place.strip(layout.name)
+        await place.spoil(layout.name, layout.key)
+        state = await place.port.read(layout.namespace, layout.name, Sought(layout, delivery.record))
+        assert isinstance(state, Foreign)
+        assert state.digest is None
+        with pytest.raises(Conflict):
+            await place.port.rewrite(layout, delivery.owner, delivery.record, state.version)
+
+    async def test_a_read_tells_who_changed_the_data(self, place: SinkPlace):
+        """Where it is not what was delivered, and only to who asks."""
+        delivery, present = await self.delivered(place)
+        layout, sought = delivery.layout, Sought(delivery.layout, delivery.record)
+        assert await place.port.read(layout.namespace, layout.name, sought) == present
+        await place.spoil(layout.name, layout.key)
+        state = await place.port.read(layout.namespace, layout.name, sought)
+        assert isinstance(state, Present)
+        assert state.changed_by == place.hand
+        known = place.port.known(layout.namespace, layout.name)
+        assert known
+        assert known.changed_by is None
+        present = await place.port.deliver(self.a_delivery(place, layout), state.version)
+        assert present.changed_by is None
+
     async def test_a_rehearsal_changes_nothing(self, place: SinkPlace):
         """Of a creation and of an update; what is not as expected conflicts."""
         layout, owner = self.a_layout(place), self.an_owner(place)
@@ -227,7 +387,7 @@ class SinkContract:
         delivery, present = await self.delivered(place)
         layout = replace(delivery.layout, key="api-key", template={"A": "key=${api_key}"}, labels={"team": "search"})
         owner = replace(delivery.owner, bound=False)
-        rewritten = await place.port.rewrite(layout, owner, present)
+        rewritten = await place.port.rewrite(layout, owner, delivery.record, present.version)
         assert await place.texts(layout.name) == {"A": f"key={delivery.plaintext.reveal()}"}
         assert rewritten.record == delivery.record
         assert rewritten.digest == present.digest
@@ -240,12 +400,13 @@ class SinkContract:
         layout, owner = replace(delivery.layout, key="other"), delivery.owner
         fenced = await place.port.fence(delivery.layout, owner, "aaaaaaa1", present.version)
         with pytest.raises(Conflict):
-            await place.port.rewrite(layout, owner, present)
+            await place.port.rewrite(layout, owner, delivery.record, present.version)
         await place.spoil(layout.name, "api-key")
         with pytest.raises(Conflict):
-            await place.port.rewrite(layout, owner, fenced)
+            await place.port.rewrite(layout, owner, delivery.record, fenced.version)
+        version = (await self.read(place, layout)).version
         with pytest.raises(Conflict):
-            await place.port.rewrite(layout, owner, await self.read(place, layout))
+            await place.port.rewrite(layout, owner, delivery.record, version)
 
     async def test_a_changed_plaintext_shows(self, place: SinkPlace):
         """Its digest is not the record's any more, and it does not look as it should."""
@@ -261,12 +422,12 @@ class SinkContract:
         layout = delivery.layout
         fenced = await place.port.fence(layout, delivery.owner, "aaaaaaa1", present.version)
         with pytest.raises(Conflict):
-            await place.port.clean(layout.namespace, layout.name, present.version)
-        await place.port.clean(layout.namespace, layout.name, fenced.version)
+            await place.port.clean(layout.namespace, layout.name, present.version, adopted=False)
+        await place.port.clean(layout.namespace, layout.name, fenced.version, adopted=False)
         assert await place.port.read(layout.namespace, layout.name) == Absent()
         assert place.port.known(layout.namespace, layout.name) is None
         assert delivery.record.key_id not in set(place.port.recorded())
-        await place.port.clean(layout.namespace, layout.name, fenced.version)
+        await place.port.clean(layout.namespace, layout.name, fenced.version, adopted=False)
 
     async def test_a_read_corrects_what_is_known(self, place: SinkPlace):
         """Somebody deleted it, and the watch has not said so yet."""

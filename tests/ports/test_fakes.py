@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,16 +13,20 @@ from tests.ports.cluster_contract import ClusterContract
 from tests.ports.fake_cluster import FakeCluster
 from tests.ports.fake_issuer import FakeIssuer, FakePlatform
 from tests.ports.fake_sink import FakeSink
+from tests.ports.fake_workloads import FakeWorkloads, WorkloadStore
 from tests.ports.sink_contract import SinkContract
+from tests.ports.workloads_contract import WorkloadsContract
 
 from keywright.keys import ResourceKey, SecretValue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from keywright.api.apikey import RestartRef
     from keywright.ports.cluster import Cluster, Object
     from keywright.ports.issuer import Issuer, IssuerFactory
     from keywright.ports.sink import Sink
+    from keywright.ports.workloads import Workloads
 
 
 def clock() -> datetime:
@@ -75,14 +81,32 @@ class SinkInMemory:
     namespace = "search"
     owner = "pipeline"
     owner_uid = "uid-1"
+    hand = "somebody"
 
     def __init__(self) -> None:
         self.port = FakeSink()
         self.port.lagging = True
 
-    async def make_foreign(self, name: str) -> None:
+    async def make_foreign(
+        self,
+        name: str,
+        texts: Mapping[str, str] = MappingProxyType({"api-key": "theirs"}),
+        adoptable_by: str | None = None,
+    ) -> None:
         """Not seen."""
-        self.port.put_foreign(ResourceKey(self.namespace, name))
+        self.port.put_foreign(
+            ResourceKey(self.namespace, name), plaintext=None, texts=dict(texts), adoptable_by=adoptable_by
+        )
+
+    async def strip(self, name: str) -> None:
+        """Not seen."""
+        self.port.strip(ResourceKey(self.namespace, name))
+
+    async def strip_annotations(self, name: str) -> None:
+        """Not seen."""
+        key = ResourceKey(self.namespace, name)
+        bare = replace(self.port.stored[key], record={}, layout_digest="drifted", fence=None, adopted=None)
+        self.port.put_back(key, bare)
 
     async def spoil(self, name: str, key: str) -> None:
         """Not seen."""
@@ -94,7 +118,8 @@ class SinkInMemory:
 
     async def texts(self, name: str) -> Mapping[str, str]:
         """As stored."""
-        return self.port.stored[ResourceKey(self.namespace, name)].texts
+        there = self.port.stored[ResourceKey(self.namespace, name)]
+        return there.texts | there.others
 
 
 class TestFakeSink(SinkContract):
@@ -104,6 +129,46 @@ class TestFakeSink(SinkContract):
     def place(self) -> SinkInMemory:
         """A new one for each law."""
         return SinkInMemory()
+
+
+class WorkloadsInMemory:
+    """FakeWorkloads with somebody else's hands."""
+
+    namespace = "search"
+
+    def __init__(self) -> None:
+        self.store = WorkloadStore(clock)
+        self.port = FakeWorkloads(self.store)
+
+    async def create(self, workload: RestartRef) -> None:
+        """Running."""
+        self.store.create(self.namespace, workload)
+
+    async def complete(self, workload: RestartRef) -> None:
+        """Now."""
+        self.store.stored[self.namespace, workload].complete_at = clock()
+
+    async def annotations(self, workload: RestartRef) -> Mapping[str, str]:
+        """As stored."""
+        return dict(self.store.stored[self.namespace, workload].annotations)
+
+    async def rolls(self, workload: RestartRef) -> int:
+        """As counted."""
+        return len(self.store.stored[self.namespace, workload].rolls)
+
+    async def without_rights(self) -> FakeWorkloads:
+        """From now on."""
+        self.store.forbidden = True
+        return self.port
+
+
+class TestFakeWorkloads(WorkloadsContract):
+    """In memory."""
+
+    @pytest.fixture
+    def place(self) -> WorkloadsInMemory:
+        """A new one for each law."""
+        return WorkloadsInMemory()
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
@@ -117,7 +182,8 @@ def test_the_fakes_have_the_ports_shapes():
     """For mypy as much as for pytest: a port that grows makes this line fail."""
     cluster: Cluster = FakeCluster(clock)
     sink: Sink = FakeSink()
+    workloads: Workloads = FakeWorkloads(WorkloadStore(clock))
     platform = FakePlatform(clock)
     issuer: Issuer = FakeIssuer(platform, SecretValue("admin"))
     factory: IssuerFactory = platform.factory
-    assert all((cluster, sink, issuer, factory))
+    assert all((cluster, sink, workloads, issuer, factory))

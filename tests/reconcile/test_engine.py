@@ -11,6 +11,7 @@ import pytest
 from tests.ports.fake_cluster import FakeCluster
 from tests.ports.fake_issuer import FakePlatform
 from tests.ports.fake_sink import FakeSink
+from tests.ports.fake_workloads import FakeWorkloads, WorkloadStore
 
 from keywright.keys import AttemptId, ResourceKey
 from keywright.metrics import Metrics
@@ -53,6 +54,7 @@ class Watched:
         self.engine = Engine(
             cluster=self.cluster,
             sink=self.sink,
+            workloads=FakeWorkloads(WorkloadStore(self._clock)),
             factory=self.platform.factory,
             settings=Settings(cluster_id="c1u5ter0", cluster_scope=True, min_interval=300.0, late_window=600.0),
             clock=self._clock,

@@ -13,6 +13,7 @@ import pytest
 from tests.adapters.mistral_answers import a_key
 from tests.ports.fake_cluster import FakeCluster
 from tests.ports.fake_sink import FakeSink
+from tests.ports.fake_workloads import FakeWorkloads, WorkloadStore
 from yarl import URL
 
 from keywright.adapters.httpclient import Answer
@@ -94,6 +95,7 @@ class Fleet:
         self.engine = Engine(
             cluster=self.cluster,
             sink=FakeSink(),
+            workloads=FakeWorkloads(WorkloadStore(clock)),
             factory=platform.factory,
             settings=Settings("c1u5ter0", cluster_scope=True, min_interval=300.0, late_window=600.0),
             clock=clock,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
@@ -106,3 +107,92 @@ async def test_a_closed_queue_gives_out_nothing():
     for getting in (waiting, queue.get()):
         with pytest.raises(QueueClosed):
             await getting
+
+
+def ranked(ranks: dict[str, float]) -> WorkQueue[str]:
+    """A queue of these, that looks their ranks up when it asks."""
+    return WorkQueue(ranks.__getitem__)
+
+
+async def taken(queue: WorkQueue[str], count: int) -> list[str]:
+    """The next names, each done with at once."""
+    names = []
+    for _ in range(count):
+        names.append(await queue.get())
+        queue.done(names[-1], None)
+    return names
+
+
+async def test_of_those_that_are_due_the_most_urgent_comes_first():
+    """Equals in the order in which they were due; what is not due yet waits, however urgent."""
+    queue = ranked({"a": 5, "b": 1, "c": 5, "d": 3, "later": 0})
+    queue.add("later", 60)
+    for name in "abcd":
+        queue.add(name)
+    assert await taken(queue, 5) == ["b", "d", "a", "c", "later"]
+    assert len(queue) == 0
+
+
+async def test_a_name_that_has_become_more_urgent_overtakes():
+    """Whoever tells of it adds it again; it is given out once."""
+    ranks = {"a": 1.0, "b": 2.0, "c": 3.0}
+    queue = ranked(ranks)
+    for name in ranks:
+        queue.add(name)
+    assert await taken(queue, 1) == ["a"]
+    ranks["c"] = -1.0
+    queue.add("c")
+    queue.add("b")
+    assert await taken(queue, 2) == ["c", "b"]
+    assert len(queue) == 0
+
+
+async def test_the_less_urgent_are_not_starved():
+    """Behind a stream of more urgent names that never ends: after half a minute it gets one turn in eight."""
+    ranks = {"patient": 9.0} | {f"urgent {i}": 1.0 for i in range(3)}
+    queue = ranked(ranks)
+    for name in ranks:
+        queue.add(name)
+    begun, given = now(), 0
+    while (name := await queue.get()) != "patient":
+        queue.done(name, 0)
+        given += 1
+        await asyncio.sleep(0.5)
+    assert 30 <= now() - begun <= 34
+    queue.done(name, None)
+
+
+async def test_ranks_are_asked_for_while_names_compete_alone():
+    """An idle operator's names come one at a time, and cost nothing more."""
+    asked: list[str] = []
+    queue: WorkQueue[str] = WorkQueue(lambda name: asked.append(name) or 0.0)  # type: ignore[func-returns-value]
+    queue.add("a", 1)
+    queue.add("b", 2)
+    assert await taken(queue, 2) == ["a", "b"]
+    assert asked == []
+    queue.add("a")
+    queue.add("b")
+    assert await taken(queue, 2) == ["a", "b"]
+    assert asked == ["a", "b"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_whatever_happens_a_name_is_given_out_once_for_each_time_that_it_is_due(seed: int):
+    """Names that come, come again sooner, and change their rank: none is lost, none doubled, none too early."""
+    chance = random.Random(seed)  # noqa: S311 -- repeatable, and no secret
+    ranks = {f"n{i}": 0.0 for i in range(12)}
+    queue = ranked(ranks)
+    wanted: dict[str, float] = {}
+    for _ in range(400):
+        name = chance.choice(list(ranks))
+        ranks[name] = chance.choice([0.0, 1.0, 2.0])
+        if chance.random() < 0.6:
+            delay = chance.choice([0, 0, 1, 5])
+            queue.add(name, delay)
+            wanted[name] = min(wanted.get(name, now() + delay), now() + delay)
+        elif wanted:
+            given = await queue.get()
+            assert wanted.pop(given) <= now() + 0.002
+            queue.done(given, None)
+    assert len(queue) == len(wanted)
+    assert sorted(await taken(queue, len(wanted))) == sorted(wanted)

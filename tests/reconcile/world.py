@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from tests.ports.fake_cluster import FakeCluster
 from tests.ports.fake_issuer import FakePlatform
 from tests.ports.fake_sink import FakeSink
+from tests.ports.fake_workloads import FakeWorkloads, Workload, WorkloadStore
 from tests.ports.faults import Faults
 
+from keywright.api.apikey import RestartRef
 from keywright.api.apikey_status import ApiKeyStatus
 from keywright.errors import KeywrightError
 from keywright.keys import AttemptId, KeyRecord, ResourceKey, Tag
@@ -22,6 +24,7 @@ from keywright.reconcile.execute import Executor
 from keywright.reconcile.inventory import Inventory
 from keywright.reconcile.observe import Observer
 from keywright.reconcile.reconciler import Reconciler
+from keywright.reconcile.restarting import Restarter
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -62,6 +65,7 @@ class World:
         self.cluster = FakeCluster(lambda: self.now, self.faults)
         self.sink = FakeSink(self.faults)
         self.cluster.collect = self.sink.collect
+        self.workloads = FakeWorkloads(WorkloadStore(lambda: self.now), self.faults)
         self.platform = FakePlatform(lambda: self.now, self.faults)
         self.min_interval = 300.0
         self.woken: set[ResourceKey] = set()
@@ -95,11 +99,13 @@ class World:
             wake=self.woken.add,
             metrics=metrics,
         )
+        restarter = Restarter(self.workloads)
         observer = Observer(
             cluster=self.cluster,
             sink=self.sink,
             directory=directory,
             inventory=inventory,
+            restarter=restarter,
             cluster_id=CLUSTER_ID,
             min_interval=self.min_interval,
             late_window=600.0,
@@ -110,6 +116,7 @@ class World:
             sink=self.sink,
             directory=directory,
             observer=observer,
+            restarter=restarter,
             clock=clock,
             sleep=self.sleep,
         )
@@ -162,6 +169,10 @@ class World:
         }
         fields = {name: value for name, value in fields.items() if value is not None}
         return self.cluster.create("ApiKey", key, fields, annotations=annotations or {})
+
+    def create_workload(self, name: str = "web", kind: Any = "Deployment") -> Workload:
+        """One that runs."""
+        return self.workloads.store.create(KEY.namespace, RestartRef(kind=kind, name=name))
 
     def edit(self, key: ResourceKey = KEY, **spec: Any) -> None:
         """Fields of the spec."""

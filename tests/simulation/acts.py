@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.ports.fake_sink import Stored
-from tests.simulation.names import KEY, RIVAL, issuer_key
+from tests.simulation.names import KEY, NOTHING, RIVAL, WEB, issuer_key
 
 from keywright.keys import KeyId, Workspace
 from keywright.ports.cluster import FINALIZER
@@ -59,7 +59,25 @@ class Acts:
         self._edit(issuerRef={"name": ("main", "spare")[arg % 2]})
 
     def _edit_overlap(self, arg: int) -> None:
-        self._edit(rotation={"overlap": ("0s", "5m", "48h", "30m")[arg % 4]})
+        self._edit_rotation(overlap=("0s", "5m", "48h", "30m")[arg % 4])
+
+    def _edit_restart(self, arg: int) -> None:
+        self._world.invariants.touches(self._site)
+        self._edit_rotation(restart=[w.to_dict() for w in ((WEB,), (), (WEB, NOTHING), (NOTHING,))[arg % 4]])
+
+    def _edit_rotation(self, **fields: Any) -> None:
+        if (obj := self._api_key()) is not None:
+            self._edit(rotation={**obj["spec"]["rotation"], **fields})
+
+    def _edit_workloads(self, arg: int) -> None:
+        """The Deployment goes, or comes again; the right to it is taken away, or given back."""
+        workloads, at = self._site.workloads, (KEY.namespace, WEB)
+        if arg % 4 == 0:
+            workloads.stored.pop(at, None)
+        elif arg % 4 == 1 and at not in workloads.stored:
+            workloads.create(*at)
+        elif arg % 4 > 1:
+            workloads.forbidden = arg % 4 == 2
 
     def _suspend_or_resume(self, arg: int) -> None:
         self._edit(suspend=arg % 2 == 0)
@@ -163,14 +181,30 @@ class Acts:
         if secret in self._site.secrets.stored:
             self._world.invariants.loses(self._site, secret)
             self._world.invariants.foreign.pop((self._site.name, secret), None)
+            self._world.invariants.given.pop((self._site.name, secret), None)
             self._site.secrets.remove(secret)
 
     def _spoil_secret(self, arg: int) -> None:
         self._change_secret(arg, plaintext="spoilt", texts={"api-key": "spoilt"}, layout_digest="drifted")
 
     def _strip_secret(self, arg: int) -> None:
-        """Kubectl replace: our annotations are gone."""
-        self._change_secret(arg, record={}, layout_digest="drifted", fence=None)
+        """Kubectl replace: our annotations are gone, or all but the data."""
+        whole: dict[str, Any] = {"owner": None} if arg % 2 else {}
+        self._change_secret(arg, record={}, layout_digest="drifted", fence=None, adopted=None, **whole)
+
+    def _give_secret(self, arg: int) -> None:
+        """Somebody makes a Secret by hand and gives it to the ApiKey: whether that takes it is for the spec to say."""
+        secret = self._secret(arg)
+        self._world.invariants.loses(self._site, secret)
+        texts = {"api-key": "by hand", "theirs": "theirs"}
+        given = Stored(0, None, self._world.new_id(), texts=texts, adoptable_by=KEY.name)
+        self._world.invariants.foreign.pop((self._site.name, secret), None)
+        self._world.invariants.gives(self._site, secret, self._site.secrets.put(secret, given))
+
+    def _edit_adopt(self, arg: int) -> None:
+        obj = self._api_key()
+        secret = obj["spec"]["target"]["secret"] if obj else {}
+        self._edit(target={"secret": {**secret, "adopt": arg % 4 != 0}})
 
     def _restore_secret(self, arg: int) -> None:
         ours = [(key, old) for key, old in self._secrets if old.owner is not None]
@@ -179,12 +213,14 @@ class Acts:
             there = self._site.secrets.stored.get(key)
             if there is None or there.owner is not None:
                 self._world.invariants.loses(self._site, key)
+                self._world.invariants.given.pop((self._site.name, key), None)
                 self._site.secrets.put(key, replace(old, uid=there.uid if there else self._world.new_id()))
 
     def _foreign_secret(self, arg: int) -> None:
 
         secret = self._secret(arg)
         self._world.invariants.loses(self._site, secret)
+        self._world.invariants.given.pop((self._site.name, secret), None)
         texts = {"api-key": "theirs"}
         stored = Stored(0, None, self._world.new_id(), plaintext="theirs", texts=texts)
         self._world.invariants.foreign[self._site.name, secret] = self._site.secrets.put(secret, stored)
@@ -193,7 +229,10 @@ class Acts:
         secret = self._secret(arg)
         there = self._site.secrets.stored.get(secret)
         if there is not None and there.owner is None:
+            if (self._site.name, secret) not in self._world.invariants.foreign:
+                self._world.invariants.loses(self._site, secret)  # stripped: it may hold the key
             self._world.invariants.foreign.pop((self._site.name, secret), None)
+            self._world.invariants.given.pop((self._site.name, secret), None)
             self._site.secrets.remove(secret)
 
     # The platform.

@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 from keywright.keys import KeyId
 from keywright.planning import plan as planning
-from keywright.planning import recovery, removal, rules
+from keywright.planning import recovery, removal, rollouts, rules
 from keywright.planning.observed import Present
 from keywright.planning.steps import Decision, HoldIssuer, RevokeKey, WriteStatus
 from keywright.ports.lease import Unshared
@@ -194,6 +194,7 @@ GUARDS: Final[dict[str, Guard]] = {
     "recorded only": Guard("only what is recorded is revoked", _revoke_unrecorded),
     "key in the target": Guard("never the key that stands in the target", _revoke_what_stands_in_the_target),
     "deliver first": Guard("an older key ends only once the target holds the new one", _revoke_before_delivery),
+    "rollouts": Guard("an older key waits for the rollouts", lambda: [(rollouts, "holds", lambda _s, _key: False)]),
     "preflight": Guard("no key is asked for that cannot be delivered", _no_preflight),
     "storm guard": Guard(
         "one key per interval", lambda: [(rules, "held_until", lambda s, _why: rules.paused_until(s))]

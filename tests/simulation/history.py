@@ -43,9 +43,18 @@ _WRITES: Final = (
     "rewrite",
     "clean",
     "prune",
+    "restart",
 )
 _READS: Final = (
-    *("list_keys", "workspaces", "user_id", "check", "read target", "rehearse", "refresh", "read_value"),
+    "list_keys",
+    "workspaces",
+    "user_id",
+    "check",
+    "read target",
+    "rehearse",
+    "refresh",
+    "read_value",
+    "look at rollout",
     "look over",
 )
 
@@ -60,6 +69,7 @@ POINTS: Final[dict[str, tuple[How, ...]]] = {
     **{f"before {call}": ("crash", "freeze", "slow", "unavailable", "conflict") for call in _WRITES},
     **{f"after {call}": ("crash", "freeze", "slow", "lost") for call in _WRITES},
     **{f"before {call}": ("crash", "freeze", "slow", "unavailable") for call in _READS},
+    "before restart": ("crash", "freeze", "slow", "unavailable", "rejected"),
     "before deliver": ("crash", "freeze", "slow", "unavailable", "conflict", "rejected", "lost"),
 }
 """Where something can go wrong, and how."""
@@ -72,6 +82,8 @@ ACTS: Final = (
     "edit target",
     "edit issuer",
     "edit overlap",
+    "edit restart",
+    "edit workloads",
     "edit template",
     "suspend or resume",
     "retain or revoke",
@@ -89,6 +101,11 @@ ACTS: Final = (
     "restore Secret",
     "restore Secret",
     "strip Secret",
+    "strip Secret",
+    "give Secret",
+    "give Secret",
+    "edit adopt",
+    "edit adopt",
     "foreign Secret",
     "free Secret",
     "revoke at the platform",

@@ -15,8 +15,10 @@ from tests.simulation.names import KEY
 from tests.simulation.process import CLUSTER_ID, MIN_INTERVAL
 from tests.simulation.rest import AtRest, named_in
 
+from keywright.api.apikey import RestartRef
 from keywright.api.reading import issuers_recorded
 from keywright.keys import KeyRecord, ResourceKey, Tag
+from keywright.planning.observed import Rolling
 
 if TYPE_CHECKING:
     from tests.ports.fake_issuer import FakePlatform
@@ -68,6 +70,9 @@ class Invariants(AtRest):
         """By uid: when a key was settled, and why."""
         self.foreign: dict[tuple[str, ResourceKey], Stored] = {}
         """Secrets of others, which nobody of us may touch."""
+        self.given: dict[tuple[str, ResourceKey], Stored] = {}
+        """Secrets that others give away: taken only where the spec says so, and what they put there stays."""
+        self._adopting = False
         self._others_keys: list[tuple[FakePlatform, KeyId]] = []
         self._orphans: set[str] = set()
         """Keys and attempts whose record people destroyed."""
@@ -112,9 +117,17 @@ class Invariants(AtRest):
         self._recorded[site.name].add(after)
         self.clock_jumped = True
 
+    def gives(self, site: Site, secret: ResourceKey, there: Stored) -> None:
+        """Somebody makes a Secret that the ApiKey may have."""
+        self.given[site.name, secret] = there
+
     def restores(self, site: Site) -> None:
         """Somebody brings an ApiKey back as it was: keywright hears of it a moment later."""
         self.clock_jumped = True
+        self._touched[site.name, KEY] = self._world.time()
+
+    def touches(self, site: Site) -> None:
+        """Somebody edits what an older key waits for: keywright hears of it a moment later."""
         self._touched[site.name, KEY] = self._world.time()
 
     def people_revoked(self) -> None:
@@ -152,6 +165,8 @@ class Invariants(AtRest):
                 self._rightly_revoked(site, platform)
         elif call == "deliver":
             self._displaced(site)
+        elif call == "restart":
+            self._restarted_twice(site)
 
     def broken(self) -> str | None:
         """What does not hold now."""
@@ -162,6 +177,12 @@ class Invariants(AtRest):
         for (name, secret), there in self.foreign.items():
             if self._world.site(name).secrets.stored.get(secret) is not there:
                 return f"I6: the foreign Secret {secret} was changed"
+        for (name, secret), there in self.given.items():
+            stands = self._world.site(name).secrets.stored.get(secret)
+            if stands is None or (stands.texts | stands.others).get("theirs") != "theirs":
+                return f"I6: what others had put into {secret} is gone"
+            if stands is not there and not self._adopting:
+                return f"I6: {secret} was changed, and no spec adopts it"
         for site, key, why, dead in broken:
             if (site.name, key) in self._excused:
                 continue
@@ -201,7 +222,7 @@ class Invariants(AtRest):
                 if "keyId" not in status or "target" not in status:
                     continue
                 there = site.secrets.stored.get(ResourceKey(key.namespace, status["target"]["name"]))
-                if there is None or there.owner is None:
+                if there is None or (there.owner is None and not self._accepted(there.plaintext)):
                     found.append((site, key, "its Secret is gone", None))
                 elif not self._accepted(there.plaintext):
                     dead = f"its Secret holds a dead key ({there.record.get('key-id')})"
@@ -234,15 +255,40 @@ class Invariants(AtRest):
                 self._problem = f"the current key {key_id} of {key} was revoked"
             if key_id not in {p["keyId"] for p in status.get("previous") or ()}:
                 continue
+            self._before_the_rollouts(site, obj, key_id)
             place = ResourceKey(key.namespace, status["target"]["name"])
             there = site.secrets.stored.get(place)
-            holds = (
-                there is not None
-                and there.owner is not None
-                and (there.record.get("key-id") == status["keyId"] or self._accepted(there.plaintext))
+            holds = there is not None and (
+                (there.owner is not None and there.record.get("key-id") == status["keyId"])
+                or self._accepted(there.plaintext)
             )
             if not holds and not self._lately(site, place):
                 self._problem = f"the older key {key_id} of {key} was revoked while {place} held no newer one"
+
+    def _before_the_rollouts(self, site: Site, obj: Object, key_id: str) -> None:
+        """An older key that waits for a rollout ends once that is complete, or after a day. Without a lease nobody knows."""
+        status, key = obj["status"], ResourceKey(obj["metadata"]["namespace"], obj["metadata"]["name"])
+        [until] = [p.get("rolloutsUntil") for p in status["previous"] if p["keyId"] == key_id]
+        if self._world.history.operators == "two" or self._lately(site, key) or until is None:
+            return
+        if site.clock() >= datetime.fromisoformat(until):
+            return
+        wanted = [RestartRef.model_validate(w) for w in obj["spec"]["rotation"].get("restart") or ()]
+        for entry in (status.get("rollout") or {}).get("pending", ()):
+            workload = RestartRef(kind=entry["kind"], name=entry["name"])
+            there = site.workloads.stored.get((key.namespace, workload))
+            if workload in wanted and there is not None and isinstance(site.workloads.progress(there), Rolling):
+                self._problem = (
+                    f"the older key {key_id} of {key} was revoked before the rollout of {entry['name']} was complete"
+                )
+
+    def _restarted_twice(self, site: Site) -> None:
+        """Once for each key; people who put an older status back ask for it again, and without a lease a sleeper may be late."""
+        if self._forgotten or self.clock_jumped or self._world.history.operators == "two":
+            return
+        for (_, workload), there in site.workloads.stored.items():
+            if len(set(there.rolls)) < len(there.rolls):
+                self._problem = f"{workload.name} was restarted twice for one key: {there.rolls}"
 
     def _displaced(self, site: Site) -> None:
         """A delivery went over a key that an ApiKey of that name had left: it lives on, and an event names it."""
@@ -261,6 +307,7 @@ class Invariants(AtRest):
             if event == "DELETED":
                 self._gone(site, obj)
             return
+        self._adopting |= bool(obj["spec"]["target"].get("secret", {}).get("adopt"))
         self._recorded[site.name].add(status)
         if self.gives_away(json.dumps(status)):
             self._problem = f"I3: a plaintext stands in {obj['metadata']['name']}"

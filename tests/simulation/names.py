@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from typing import Final
 
+from keywright.api.apikey import RestartRef
 from keywright.keys import ResourceKey
 
-__all__ = ["INTERVAL", "ISSUERS", "KEY", "PATHS", "RIVAL", "SECRETS", "STORE", "issuer_key"]
+__all__ = [
+    "INTERVAL",
+    "ISSUERS",
+    "KEY",
+    "NOTHING",
+    "PATHS",
+    "RIVAL",
+    "SECRETS",
+    "STORE",
+    "WEB",
+    "issuer_key",
+]
 
 KEY: Final = ResourceKey("search", "pipeline")
 RIVAL: Final = ResourceKey("search", "rival")
@@ -15,6 +27,8 @@ STORE: Final = ResourceKey("search", "vault")
 PATHS: Final = tuple(ResourceKey(key.namespace, f"VaultStore/{STORE.name}/{key.name}") for key in SECRETS)
 """The same in Vault."""
 ISSUERS: Final = {"main": "https://one.example", "spare": "https://two.example"}
+WEB: Final = RestartRef(kind="Deployment", name="web")
+NOTHING: Final = RestartRef(kind="StatefulSet", name="nothing")
 INTERVAL: Final = "30m"
 """Between two looks at all keys: seldom, so that histories are quick."""
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.acts import Acts
-from tests.simulation.names import INTERVAL, ISSUERS, KEY, STORE, issuer_key
+from tests.simulation.names import INTERVAL, ISSUERS, KEY, STORE, WEB, issuer_key
 
 from keywright.api.apikey_status import ApiKeyStatus
 from keywright.keys import ResourceKey
@@ -46,6 +46,7 @@ class People(Acts):
         store = {"address": "https://vault.example", "auth": {"kubernetes": {"role": "keywright"}}}
         if self._world.history.vault:
             self._site.server.create("VaultStore", STORE, store)
+        self._site.workloads.create(KEY.namespace, WEB)
         self._create(KEY)
         self._site.server.watchers.append(self._remember)
         self._site.secrets.watchers.append(self._remember_secret)
@@ -72,6 +73,7 @@ class People(Acts):
             site.away_until = site.vault_away_until = 0.0
             site.server.values["Secret", "search", "admin"] = {"key": "admin"}
             site.secrets.refusal = None
+            site.workloads.mend()
             for name in ISSUERS:
                 if ("KeyIssuer", issuer_key(name)) not in site.server.stored:
                     self._create_issuer(name, site)
@@ -92,7 +94,7 @@ class People(Acts):
             "issuerRef": {"name": "main"},
             "workspace": "search-prod",
             "expiry": {"validity": "90d"},
-            "rotation": {"overlap": "10m"},
+            "rotation": {"overlap": "10m", "restart": [WEB.to_dict()]},
             "target": self._target(0),
             **spec,
         }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tests.ports.fake_cluster import FakeCluster, key_of
 from tests.ports.fake_issuer import FakeIssuer
 from tests.ports.fake_sink import FakeSink, Stored
+from tests.ports.fake_workloads import FakeWorkloads
 from tests.ports.faults import Faults
 
 from keywright.errors import Ambiguous, Conflict, RateLimited, Rejected, Unavailable
@@ -54,6 +55,7 @@ class Process(Faults):
         self.engine = Engine(
             cluster=self.cluster,
             sink=self.sink,
+            workloads=FakeWorkloads(site.workloads, self, self.lease),
             factory=self._issuer,
             settings=Settings(
                 cluster_id=CLUSTER_ID,

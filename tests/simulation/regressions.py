@@ -43,6 +43,8 @@ REGRESSIONS: Final[dict[str, History]] = {
     "deliver first": History(
         "one", (Act(1.0, "rotate"), Act(5.0, "suspend or resume"), Act(5.0, "delete Secret"), Act(700.0, "wait")), ()
     ),
+    # A rotation with a rollout that takes longer than the overlap.
+    "rollouts": History("one", (Act(1.0, "rotate"), Act(700.0, "wait")), ()),
     # Two ApiKeys name one Secret.
     "preflight": History("one", (Act(0.05, "claim target"),), ()),
     # Four edits within seconds.

@@ -49,8 +49,8 @@ class AtRest:
                 if ready is None or (ready.status != "True" and stalled is None):
                     return f"{key} of {site.name} is not Ready: {ready.message if ready else status}"
                 soon = [p for p in status.previous if p.revoke_at.timestamp() < site.clock().timestamp() + 3600]
-                if soon and _is_ready(obj) and stalled is None:
-                    return f"{key} of {site.name} has older keys that end soon"
+                if (soon or status.rollout) and _is_ready(obj) and stalled is None:
+                    return f"{key} of {site.name} has older keys that end soon, or workloads to restart"
                 if status.observed_generation != obj["metadata"]["generation"]:
                     return f"{key} of {site.name} has not been looked at"
         return self._strays() or self._unworking() or self._litter()

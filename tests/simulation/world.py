@@ -6,6 +6,7 @@ One event loop of virtual time, one source of randomness: the same history alway
 from __future__ import annotations
 
 import asyncio
+import copy
 import itertools
 import random
 import uuid
@@ -17,6 +18,7 @@ import looptime
 from tests.ports.fake_cluster import ApiServer
 from tests.ports.fake_issuer import FakePlatform
 from tests.ports.fake_sink import SecretStore
+from tests.ports.fake_workloads import WorkloadStore
 from tests.simulation.invariants import Invariants
 from tests.simulation.leadership import Leadership
 from tests.simulation.people import People
@@ -43,11 +45,14 @@ _COLLECTED: Final = 20.0
 """Seconds until the garbage collector has looked at a new Secret."""
 _PATIENCE: Final = 3 * 3600.0
 """Seconds after the last fault within which all must be at rest: the longest pause is an hour."""
+_ROLLOUTS: Final = (0.0, 5.0, 60.0, 1500.0, None)
+"""Seconds that a rollout takes: beside overlaps of none to half an hour."""
 _RESTART: Final = 3.0
 """Seconds until a dead process's successor runs."""
 _AFTERWARDS: Final = (
     *("after deliver", "before patch_status of ApiKey", "after patch_status of ApiKey"),
     *("before revoke", "after revoke", "before remove_finalizer", "after remove_finalizer"),
+    *("before restart", "after restart", "before look at rollout"),
 )
 """What goes wrong here costs no POST: what was delivered is adopted."""
 _PLATFORM: Final = ("create", "revoke", "list_keys", "workspaces", "user_id", "check")
@@ -77,6 +82,7 @@ class Site:
         self.server = ApiServer(self.clock, world.new_id)
         self.secrets = SecretStore(world.new_id)
         self.server.collect = self.secrets.collect
+        self.workloads = WorkloadStore(self.clock, world.rollout_lasts)
         self.leadership = Leadership(world)
         self.processes: dict[str, Process] = {}
         self.away_until = self.vault_away_until = 0.0
@@ -87,6 +93,7 @@ class Site:
             self.server.version = clone_of.server.version
             self.secrets.stored = dict(clone_of.secrets.stored)
             self.secrets.version = clone_of.secrets.version
+            self.workloads.stored = copy.deepcopy(clone_of.workloads.stored)
 
     def clock(self) -> datetime:
         """What its machines say."""
@@ -112,6 +119,7 @@ class World:
         self.history = history
         self._loop = loop
         self._random = random.Random(history.seed)  # noqa: S311 - delays, no secrets
+        self._rollouts = random.Random(history.seed + 1)  # noqa: S311 - as above
         self._ids = itertools.count(1)
         self._faults = {(fault.at, fault.nth): fault for fault in history.faults}
         self._met: dict[str, int] = {}
@@ -157,6 +165,11 @@ class World:
     def delay(self) -> float:
         """Of one call."""
         return self._random.random() * 0.05
+
+    def rollout_lasts(self) -> timedelta | None:
+        """Of one rollout; None: until it is mended."""
+        seconds = self._rollouts.choice(_ROLLOUTS)
+        return None if seconds is None else timedelta(seconds=seconds)
 
     def watch_delays(self, process: Process) -> list[float]:
         """When a process hears of a change: a little later, now and then twice, and not at all while it is deaf."""

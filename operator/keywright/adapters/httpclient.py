@@ -18,10 +18,10 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-from aiolimiter import AsyncLimiter
 from yarl import URL
 
 from keywright import __version__
+from keywright.adapters.budget import Budget
 from keywright.errors import RateLimited
 from keywright.ports.lease import Unshared
 
@@ -90,13 +90,14 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request. `operation` names it in metrics; `body` is JSON."""
+    """One request. `operation` names it in metrics; `body` is JSON; `rank` tells its place among those that wait for the budget."""
 
     operation: str
     method: str
     url: URL = field(repr=False)
     credential: Credential
     body: bytes | None = field(default=None, repr=False)
+    rank: float | None = None
 
     @property
     def changes_something(self) -> bool:
@@ -159,7 +160,7 @@ class HttpClient:
         """
         self._peer = peer
         self._deadline = deadline
-        self._budget = AsyncLimiter(burst, burst / per_second)
+        self._budget = Budget(per_second, burst)
         self._tls = tls
         self._on_request = on_request
         self._lease = lease
@@ -175,7 +176,7 @@ class HttpClient:
         """
         loop = asyncio.get_running_loop()
         self._keep_quiet(loop.time())
-        await self._budget.acquire()
+        await self._budget.acquire(call.rank)
         started = loop.time()
         self._keep_quiet(started)
         self._lease.require(self._deadline if call.changes_something else 0.0)

@@ -195,6 +195,24 @@ class KubeCluster:
         if gone is not None and kind == "ApiKey":
             self._index.replace(gone, None)
 
+    async def annotate(self, key: ResourceKey, name: str, value: str, *, rehearse: bool) -> Object | None:
+        """Set one annotation of an ApiKey, whoever else wrote meanwhile; None: not there."""
+        try:
+            obj = await self._api.request(
+                "PATCH",
+                path_of(_PREFIX, "apikeys", key.namespace, key.name),
+                body={"metadata": {"annotations": {name: value}}},
+                params={"dryRun": "All"} if rehearse else None,
+                content_type=MERGE_PATCH,
+            )
+        except NotFound as error:
+            if not error.named:
+                raise _not_installed() from error
+            return None
+        if not rehearse:
+            self.seen("ApiKey", None, obj)
+        return obj
+
     # Guarded writes.
 
     async def patch_status(self, seen: Object, status: Mapping[str, Any]) -> Object:

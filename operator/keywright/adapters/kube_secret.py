@@ -1,7 +1,7 @@
 """The port `Sink` on Kubernetes Secrets: compare-and-set by resourceVersion, one request per write.
 
 Owns the requests and what the watch of managed Secrets said. Must not decide anything, and keeps no plaintext.
-Neighbours: kube_manifest.py says how a Secret looks; wiring passes on what kopf's watch says.
+Neighbours: kube_manifest.py says how a Secret looks, kube_reading.py what one tells; wiring passes on what kopf's watch says.
 """
 
 from __future__ import annotations
@@ -14,16 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from keywright.adapters.kube import MERGE_PATCH, path_of
 from keywright.adapters.kube_cache import NewestSeen
 from keywright.adapters.kube_errors import NotFound
-from keywright.adapters.kube_manifest import (
-    MANAGED,
-    Held,
-    create_body,
-    data_of,
-    fence_patch,
-    read_secret,
-    texts_of,
-    update_patch,
-)
+from keywright.adapters.kube_manifest import create_body, fence_patch, release_patch, take_over_patch, update_patch
+from keywright.adapters.kube_reading import MANAGED, Base, Held, base_of, find_plaintext, read_secret, writer_of
 from keywright.adapters.kube_template import Texts
 from keywright.api.apikey import KeyIssuerIdentity
 from keywright.api.apikey_status import Handled
@@ -36,7 +28,7 @@ if TYPE_CHECKING:
 
     from keywright.adapters.kube import KubeApi
     from keywright.planning.layout import Owner
-    from keywright.planning.observed import Present, TargetLayout, TargetState
+    from keywright.planning.observed import Present, Sought, TargetLayout, TargetState
     from keywright.ports.sink import Delivery
     from keywright.ports.stores import Store
 
@@ -117,13 +109,25 @@ class SecretSink:
     async def reach(self, store: Store, namespaces: Collection[str]) -> None:
         """Secrets lie in no store."""
 
-    async def read(self, namespace: str, name: str) -> TargetState:
-        """What stands there now: Absent, Present (ours) or Foreign."""
+    async def read(self, namespace: str, name: str, sought: Sought | None = None) -> TargetState:
+        """What stands there now: Absent, Present (ours) or Foreign; and whether that holds the plaintext that is sought.
+
+        What was sought, and who changed the data, goes to who asks and is not remembered.
+        """
         obj = await self._get(namespace, name)
         if obj is None:
             return Absent()
         found = self._take(obj)
-        return found.present if isinstance(found, Held) else found
+        if sought is not None:
+            found = read_secret(obj, sought)
+        if isinstance(found, Foreign):
+            return found
+        present = found.present
+        delivered = sought and sought.record and sought.record.digest
+        if sought is None or (present.record and present.record.digest == present.digest == delivered):
+            return present
+        keys = (*present.data_keys, *(sought.layout.template or {sought.layout.key: ""}))
+        return replace(present, changed_by=writer_of(obj, keys))
 
     # Writes.
 
@@ -136,8 +140,7 @@ class SecretSink:
             # No plaintext is on its way in or out, so the answer may be quoted in full.
             await self._create(layout, body, params=_DRY, confidential=False)
         else:
-            held = await self._held(layout.namespace, layout.name, version)
-            patch = update_patch(held, layout, owner, record, data)
+            patch = update_patch(await self._base(layout, owner, version), layout, owner, record, data)
             await self._patch(layout.namespace, layout.name, patch, params=_DRY)
 
     async def deliver(self, delivery: Delivery, version: str | None) -> Present:
@@ -146,37 +149,34 @@ class SecretSink:
         data = Texts(layout.key, layout.template, record).render(delivery.plaintext)
         if version is None:
             return self._present(await self._create(layout, create_body(layout, owner, record, data)))
-        held = await self._held(layout.namespace, layout.name, version)
-        patch = update_patch(held, layout, owner, record, data)
+        patch = update_patch(await self._base(layout, owner, version), layout, owner, record, data)
         return self._present(await self._patch(layout.namespace, layout.name, patch))
 
     async def fence(self, layout: TargetLayout, owner: Owner, mark: str, version: str | None) -> Present:
         """Touch the target, so that a writer that saw `version` can no longer deliver.
 
-        An absent one is made, empty, as ours.
+        An absent one is made, empty, as ours; one that is to be adopted becomes ours as it is.
         """
         if version is None:
             return self._present(await self._create(layout, create_body(layout, owner, None, {}, mark)))
-        return self._present(await self._patch(layout.namespace, layout.name, fence_patch(version, mark)))
+        patch = fence_patch(version, mark)
+        if layout.adopted and self.known(layout.namespace, layout.name) is None:
+            obj = await self._at(layout.namespace, layout.name, version)
+            if self._may_go_over(obj, layout, owner):
+                patch = take_over_patch(version, owner, mark)
+        return self._present(await self._patch(layout.namespace, layout.name, patch))
 
-    async def rewrite(self, layout: TargetLayout, owner: Owner, present: Present) -> Present:
-        """Lay the same key out anew: plaintext and record are read from the target itself.
+    async def rewrite(self, layout: TargetLayout, owner: Owner, record: KeyRecord, version: str) -> Present:
+        """Lay the same key out anew, with this record: the plaintext, known by its digest, is read from the target itself.
 
-        Conflict where they changed.
+        Conflict where another version stands there, or not that plaintext.
         """
-        where = f"Secret {layout.namespace}/{layout.name}"
-        obj = await self._get(layout.namespace, layout.name)
-        if obj is None or obj["metadata"]["resourceVersion"] != present.version:
-            raise Conflict(f"{where} changed")
-        held = self._take(obj)
-        record = held.present.record if isinstance(held, Held) else None
-        plaintext = _recovered(obj, record)
-        if not isinstance(held, Held) or record is None or plaintext is None:
-            raise Conflict(f"{where} no longer holds the key that was delivered")
-        # An ApiKey that was re-created, and adopted the key, is the owner from now on.
-        record = replace(record, owner=owner.key, owner_uid=owner.uid)
+        obj = await self._at(layout.namespace, layout.name, version)
+        plaintext = find_plaintext(obj, record, layout)
+        if plaintext is None:
+            raise Conflict(f"Secret {layout.namespace}/{layout.name} no longer holds the key that was delivered")
         rendered = Texts(layout.key, layout.template, record).render(plaintext)
-        patch = update_patch(held, layout, owner, record, rendered)
+        patch = update_patch(base_of(obj), layout, owner, record, rendered)
         return self._present(await self._patch(layout.namespace, layout.name, patch))
 
     async def prove(
@@ -188,15 +188,21 @@ class SecretSink:
         record = held.present.record if isinstance(held, Held) else None
         if obj is None or record is None or record.key_id != key_id:
             return None
-        plaintext = _recovered(obj, record)
+        plaintext = find_plaintext(obj, record)
         return await check(plaintext) if plaintext else None
 
     async def prune(self, namespace: str, name: str, key_id: KeyId) -> None:
         """A Secret has no older versions."""
 
-    async def clean(self, namespace: str, name: str, version: str) -> None:
-        """Remove what is ours; what is gone already counts as done."""
+    async def clean(self, namespace: str, name: str, version: str, *, adopted: bool) -> None:
+        """Remove what is ours; what is gone already counts as done. Adopted: only what was put there since; the Secret stays."""
         key = ResourceKey(namespace, name)
+        if adopted:
+            obj = await self._get(namespace, name)
+            if obj is not None:
+                _same(obj, version)
+                self._take(await self._patch(namespace, name, release_patch(obj)))
+            return
         held = self._store.get(key)
         preconditions = {"resourceVersion": version}
         if held and held.present.version == version:
@@ -227,18 +233,30 @@ class SecretSink:
                 self._store.discard(key, before)
                 return None
 
-    async def _held(self, namespace: str, name: str, version: str) -> Held:
-        """What stands at this version: remembered, else read."""
-        held = self._store.get(ResourceKey(namespace, name))
-        if held and held.present.version == version:
-            return held
+    async def _at(self, namespace: str, name: str, version: str) -> dict[str, Any]:
+        """The Secret as it stands, if that is at this version."""
         obj = await self._get(namespace, name)
-        if obj is None or obj["metadata"]["resourceVersion"] != version:
-            raise Conflict(f"Secret {namespace}/{name} changed")
+        if obj is None:
+            raise Conflict(f"Secret {namespace}/{name} is gone")
+        return _same(obj, version)
+
+    async def _base(self, layout: TargetLayout, owner: Owner, version: str) -> Base:
+        """What a delivery goes over: remembered, else read."""
+        held = self._store.get(ResourceKey(layout.namespace, layout.name))
+        if held and held.present.version == version:
+            return held.base
+        obj = await self._at(layout.namespace, layout.name, version)
+        self._may_go_over(obj, layout, owner)
+        return base_of(obj)
+
+    def _may_go_over(self, obj: Mapping[str, Any], layout: TargetLayout, owner: Owner) -> bool:
+        """Whether it is somebody else's, and to be adopted; raises Rejected where it is theirs alone."""
         found = self._take(obj)
-        if isinstance(found, Foreign):
-            raise Rejected(f"Secret {namespace}/{name} is {found.whose}", reason="TargetRefused")
-        return found
+        if not isinstance(found, Foreign):
+            return False
+        if not layout.adopted or found.adoptable_by != owner.key.name:
+            raise Rejected(f"Secret {layout.namespace}/{layout.name} is {found.whose}", reason="TargetRefused")
+        return True
 
     async def _create(
         self,
@@ -276,10 +294,12 @@ class SecretSink:
     def _take(self, obj: Mapping[str, Any]) -> Held | Foreign:
         """A Secret as just read: its own state is the answer, whatever else is known already."""
         metadata = obj["metadata"]
+        key, version = ResourceKey(metadata["namespace"], metadata["name"]), int(metadata["resourceVersion"])
         found = read_secret(obj)
         if isinstance(found, Held):
-            key = ResourceKey(metadata["namespace"], metadata["name"])
-            self._store.put(key, metadata["uid"], int(metadata["resourceVersion"]), found)
+            self._store.put(key, metadata["uid"], version, found)
+        else:
+            self._store.discard(key, version)
         return found
 
     def _present(self, obj: Mapping[str, Any]) -> Present:
@@ -306,12 +326,11 @@ def _refusals(namespace: str, name: str, what: str = "would not be written") -> 
         raise Rejected(f"Secret {namespace}/{name} {what}: {error}", reason="TargetRefused") from error
 
 
-def _recovered(obj: Mapping[str, Any], record: KeyRecord | None) -> SecretValue | None:
-    """The plaintext that was delivered with this record; None where something else stands there."""
-    data = data_of(obj)
-    texts = texts_of(obj, record, data)
-    plaintext = texts.recover(data, record.digest) if texts and record else None
-    return plaintext if plaintext and record and plaintext.digest() == record.digest else None
+def _same(obj: dict[str, Any], version: str) -> dict[str, Any]:
+    metadata = obj["metadata"]
+    if metadata["resourceVersion"] != version:
+        raise Conflict(f"Secret {metadata['namespace']}/{metadata['name']} changed")
+    return obj
 
 
 def _rehearsed(owner: Owner) -> KeyRecord:

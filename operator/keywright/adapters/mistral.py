@@ -34,7 +34,7 @@ from keywright.api.durations import parse_duration
 from keywright.api.reasons import Reason
 from keywright.errors import Rejected, Retryable, Unauthorized, Unavailable
 from keywright.keys import KeyId
-from keywright.ports.issuer import IssuedKey, Issuer, IssuerFactory, ListedKey, Workspace
+from keywright.ports.issuer import AHEAD, IssuedKey, Issuer, IssuerFactory, ListedKey, Workspace
 from keywright.ports.lease import Unshared
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class MistralIssuer(Issuer):
             "user_id": request.user_id,
             "expiration": request.expiration.isoformat() if request.expiration else None,
         }
-        outcome = await self._ask("create", "POST", "/api-keys", body=json.dumps(body).encode())
+        outcome = await self._ask("create", "POST", "/api-keys", body=json.dumps(body).encode(), rank=request.urgency)
         error = create_failure(asked, outcome)
         if error is not None:
             raise error
@@ -204,7 +204,8 @@ class MistralIssuer(Issuer):
         credential = Credential("Authorization", plaintext, "Bearer")
         if not credential.sendable():
             return False
-        outcome = await self._client.send(Call("check", "GET", self._models, credential))
+        # A plaintext waits for this, in memory alone.
+        outcome = await self._client.send(Call("check", "GET", self._models, credential, rank=AHEAD))
         if isinstance(outcome, Answer) and outcome.status in (401, 403):
             return False
         error = failure(asked, outcome)
@@ -295,6 +296,7 @@ class MistralIssuer(Issuer):
         *,
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        rank: float | None = None,
     ) -> Answer | Silence:
         if not self._credential.sendable():
             raise Unauthorized(
@@ -303,7 +305,7 @@ class MistralIssuer(Issuer):
                 reason=Reason.ADMIN_KEY_REFUSED,
             )
         url = URL(f"{self._admin}{quote(path)}", encoded=True).with_query(query)
-        return await self._client.send(Call(operation, method, url, self._credential, body))
+        return await self._client.send(Call(operation, method, url, self._credential, body, rank))
 
     def _asked(self, method: str, path: str) -> Asked:
         """A request of the Admin API as messages tell of it: without host and query."""

@@ -9,9 +9,9 @@ from keywright.planning.places import in_vault
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
 
-    from keywright.keys import KeyId, ResourceKey, SecretValue
+    from keywright.keys import KeyId, KeyRecord, ResourceKey, SecretValue
     from keywright.planning.layout import Owner
-    from keywright.planning.observed import Present, TargetLayout, TargetState
+    from keywright.planning.observed import Present, Sought, TargetLayout, TargetState
     from keywright.ports.sink import Delivery, Sink
     from keywright.ports.stores import Store
 
@@ -45,9 +45,9 @@ class TargetSink:
         """Stores are Vault's."""
         await self._vault.reach(store, namespaces)
 
-    async def read(self, namespace: str, name: str) -> TargetState:
+    async def read(self, namespace: str, name: str, sought: Sought | None = None) -> TargetState:
         """See the port."""
-        return await self._of(name).read(namespace, name)
+        return await self._of(name).read(namespace, name, sought)
 
     async def rehearse(self, layout: TargetLayout, owner: Owner, version: str | None) -> None:
         """See the port."""
@@ -61,9 +61,9 @@ class TargetSink:
         """See the port."""
         return await self._of(layout.name).fence(layout, owner, mark, version)
 
-    async def rewrite(self, layout: TargetLayout, owner: Owner, present: Present) -> Present:
+    async def rewrite(self, layout: TargetLayout, owner: Owner, record: KeyRecord, version: str) -> Present:
         """See the port."""
-        return await self._of(layout.name).rewrite(layout, owner, present)
+        return await self._of(layout.name).rewrite(layout, owner, record, version)
 
     async def prove(
         self, namespace: str, name: str, key_id: KeyId, check: Callable[[SecretValue], Awaitable[bool]]
@@ -75,6 +75,6 @@ class TargetSink:
         """See the port."""
         await self._of(name).prune(namespace, name, key_id)
 
-    async def clean(self, namespace: str, name: str, version: str) -> None:
+    async def clean(self, namespace: str, name: str, version: str, *, adopted: bool) -> None:
         """See the port."""
-        await self._of(name).clean(namespace, name, version)
+        await self._of(name).clean(namespace, name, version, adopted=adopted)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from keywright.keys import SecretValue
     from keywright.planning.layout import Owner
-    from keywright.planning.observed import TargetLayout
+    from keywright.planning.observed import Sought, TargetLayout
 
 __all__ = [
     "Held",
@@ -30,12 +30,12 @@ __all__ = [
     "custom_of",
     "emptied",
     "fenced",
+    "find_plaintext",
     "foreign_fields",
     "has_record",
     "read_answer",
     "read_bare",
     "record_of",
-    "recovered",
     "seen_in",
     "version_data",
 ]
@@ -147,22 +147,33 @@ def record_of(data: Mapping[str, Any] | None) -> KeyRecord | None:
     return KeyRecord.from_strings({**{k: v for k, v in rest.items() if isinstance(v, str)}, **plain})
 
 
-def recovered(data: Mapping[str, Any], record: KeyRecord | None) -> SecretValue | None:
-    """The plaintext that was delivered with this record; None where something else stands there."""
-    texts = _texts(_rest(data) or {}, record)
-    plaintext = texts.recover(_bytes(data), record.digest) if texts and record else None
-    return plaintext if plaintext and record and plaintext.digest() == record.digest else None
+def find_plaintext(
+    data: Mapping[str, Any], record: KeyRecord, layout: TargetLayout | None = None
+) -> SecretValue | None:
+    """The plaintext with the digest of this record, wherever in a version it stands; None where it does not.
+
+    Looked for in the texts that the version itself says it has, in those of `layout`, and alone in any field.
+    """
+    there = _bytes(data)
+    shapes = [_texts(_rest(data) or {}, by) for by in (record_of(data), record)]
+    shapes += [_laid_out(layout.key, layout.template, record)] if layout else []
+    shapes += [_laid_out(name, None, record) for name in there if not name.startswith(PREFIX)]
+    for texts in shapes:
+        found = texts.recover(there, record.digest) if texts else None
+        if found is not None and found.digest() == record.digest:
+            return found
+    return None
 
 
-def read_answer(answer: Mapping[str, Any], cluster: str) -> Held | Foreign:
-    """What a path that holds something is to keywright of this cluster."""
+def read_answer(answer: Mapping[str, Any], cluster: str, sought: Sought | None = None) -> Held | Foreign:
+    """What a path that holds something is to keywright of this cluster, and whether it holds what is sought."""
     data, seen = answer.get("data"), seen_in(answer["metadata"])
     data = data if isinstance(data, dict) else {}
     rest, custom = _rest(data), dict(seen.custom)
     owner = _owner(rest or {}) or _owner({name: custom.get(PREFIX + name) for name in _CUSTOM})
     if owner is None:
         what = "a path whose latest version somebody deleted" if seen.gone else "a path that keywright did not create"
-        return Foreign(what, mergeable=True)
+        return Foreign(what, version=seen.version, digest=_sought_in(data, sought), mergeable=True)
     key, uid, made_by = owner
     if made_by != cluster:
         return Foreign(f"a path that keywright of another cluster ({made_by}) created for its ApiKey {key}")
@@ -183,7 +194,7 @@ def read_answer(answer: Mapping[str, Any], cluster: str) -> Held | Foreign:
         owner_uid=uid,
         version=seen.version,
         record=record,
-        digest=plaintext.digest() if plaintext else None,
+        digest=_sought_in(data, sought) or (plaintext.digest() if plaintext else None),
         layout_digest=hashlib.sha256(rest["layout"].encode()).hexdigest() if rest and intact else DRIFTED,
         fence=fence if isinstance(fence, str) else None,
         data_keys=tuple(name for name in texts.keys if name in data) if texts else (),
@@ -198,6 +209,13 @@ def read_bare(metadata: Mapping[str, Any] | None, cluster: str) -> Absent | Fore
     if metadata is None or (owner and owner[2] == cluster):
         return Absent()
     return Foreign("a path that keywright did not create, though it holds no version", mergeable=True)
+
+
+def _sought_in(data: Mapping[str, Any], sought: Sought | None) -> str | None:
+    """The digest of the plaintext that is sought, where it stands there."""
+    if sought is None or sought.record is None or find_plaintext(data, sought.record, sought.layout) is None:
+        return None
+    return sought.record.digest
 
 
 def _flat(owner: Owner) -> dict[str, str]:
@@ -234,9 +252,16 @@ def _texts(rest: Mapping[str, Any], record: KeyRecord | None) -> Texts | None:
             template is None
             or (isinstance(template, dict) and all(isinstance(text, str) for text in template.values()))
         )
-        return Texts(key, template, record) if shaped else None
-    except (ValueError, TypeError, KeyError, RecursionError, Rejected):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
+    return _laid_out(key, template, record) if shaped else None
+
+
+def _laid_out(key: str, template: Mapping[str, str] | None, record: KeyRecord | None) -> Texts | None:
+    try:
+        return Texts(key, template, record)
+    except Rejected:
+        return None  # a template that needs a record, or that somebody edited
 
 
 def _bytes(data: Mapping[str, Any]) -> dict[str, bytes]:

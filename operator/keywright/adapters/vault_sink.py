@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from keywright.adapters.kube_template import Texts
@@ -23,12 +22,12 @@ from keywright.adapters.vault_manifest import (
     custom_of,
     emptied,
     fenced,
+    find_plaintext,
     foreign_fields,
     has_record,
     read_answer,
     read_bare,
     record_of,
-    recovered,
     seen_in,
     version_data,
 )
@@ -43,8 +42,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 
     from keywright.adapters.vault_stores import At, VaultStores
-    from keywright.keys import SecretValue
-    from keywright.planning.observed import Present, TargetLayout, TargetState
+    from keywright.keys import KeyRecord, SecretValue
+    from keywright.planning.observed import Present, Sought, TargetLayout, TargetState
     from keywright.ports.lease import Lease
     from keywright.ports.sink import Delivery
     from keywright.ports.stores import Store
@@ -95,10 +94,17 @@ class VaultSink:
         """Whether the store can be used: Vault answers, and lets in who uses it."""
         await self._stores.reach(store, namespaces)
 
-    async def read(self, namespace: str, name: str) -> TargetState:
-        """What stands there now: Absent, Present (ours) or Foreign."""
+    async def read(self, namespace: str, name: str, sought: Sought | None = None) -> TargetState:
+        """What stands there now: Absent, Present (ours) or Foreign; and whether that holds the plaintext that is sought.
+
+        What was sought goes to who asks and is not remembered.
+        """
         at = await self._stores.at(namespace, name, ending=True)
-        return (await self._look(at))[0]
+        state, answer = await self._look(at)
+        if not answer or sought is None:
+            return state
+        found = read_answer(answer, self._cluster_id, sought)
+        return found if isinstance(found, Foreign) else found.present
 
     # Writes.
 
@@ -154,17 +160,19 @@ class VaultSink:
             body = fenced(data or {}, owner, mark)
         return await self._write(at, body, number, owner, custom)
 
-    async def rewrite(self, layout: TargetLayout, owner: Owner, present: Present) -> Present:
-        """Lay the same key out anew: plaintext and record are read from the target itself. Conflict where they changed."""
+    async def rewrite(self, layout: TargetLayout, owner: Owner, record: KeyRecord, version: str) -> Present:
+        """Lay the same key out anew, with this record: the plaintext, known by its digest, is read from the target itself.
+
+        Conflict where another version stands there, or not that plaintext.
+        """
         at = await self._stores.at(layout.namespace, layout.name)
         await self._stores.admit(at)
-        data, number, custom = await self._expect(at, layout, present.version)
-        record = record_of(data)
-        plaintext = recovered(data or {}, record)
-        if record is None or plaintext is None:
+        _, answer = await self._look(at)
+        seen, data = seen_in(answer.get("metadata") or {}), answer.get("data") or {}
+        number, custom = seen.number, dict(seen.custom)
+        plaintext = find_plaintext(data, record, layout)
+        if seen.version != version or plaintext is None:
             raise Conflict(f"{named(layout.name)} no longer holds the key that was delivered")
-        # An ApiKey that was re-created, and adopted the key, is the owner from now on.
-        record = replace(record, owner=owner.key, owner_uid=owner.uid)
         texts = Texts(layout.key, layout.template, record).render(plaintext)
         foreign = foreign_fields(data) if layout.merge else {}
         body = version_data(layout, owner, record, texts, foreign=foreign)
@@ -187,7 +195,7 @@ class VaultSink:
         record = record_of(answer.get("data"))
         if record is None or record.key_id != key_id:
             return None
-        plaintext = recovered(answer["data"], record)
+        plaintext = find_plaintext(answer["data"], record)
         return await check(plaintext) if plaintext else None
 
     async def prune(self, namespace: str, name: str, key_id: KeyId) -> None:
@@ -211,8 +219,8 @@ class VaultSink:
                 self._lease.require(DEADLINE)
                 await at.client.destroy(at.identity, at.path, dead)
 
-    async def clean(self, namespace: str, name: str, version: str) -> None:
-        """Remove what is ours; what is gone already counts as done.
+    async def clean(self, namespace: str, name: str, version: str, *, adopted: bool) -> None:  # noqa: ARG002 - the port's signature
+        """Remove what is ours; what is gone already counts as done. Others' fields stay in any case.
 
         Vault removes a path whatever its version is: an empty version goes over the one that is meant first, so that whoever saw
         that one can no longer write.

@@ -133,7 +133,8 @@ class Rotation(Kind):
     )
     restart: Annotated[list[RestartRef], Field(max_length=16, json_schema_extra=_ONE_PER_WORKLOAD)] | None = Field(
         default=None,
-        description="Workloads to roll after each delivery; the old key then also waits for the rollouts, at most 24h.",
+        description="Workloads to restart once after each delivery, by an annotation of their pod template; an edit counts from the next "
+        "delivery on. The old key then also waits for the rollouts, at most 24h past its overlap. Wants the Role of manifests/restart.",
     )
 
 
@@ -154,7 +155,7 @@ class SecretTarget(Kind):
     )
 
     name: ObjectName = Field(
-        description="The Secret's name. keywright creates it; one that somebody else made is never touched."
+        description="The Secret's name. keywright creates it; one that somebody else made is never touched, unless adopt says so."
     )
     key: DataKey = Field(
         default="api-key", description="The data key that holds the plaintext. Not used with template."
@@ -171,8 +172,8 @@ class SecretTarget(Kind):
     )
     adopt: bool = Field(
         default=False,
-        description="Take over an existing Secret that carries the annotation keywright.dev/adoptable-by: <ApiKey>. Its other data stays, "
-        "and on deletion only keywright's keys go.",
+        description="Take over an existing Secret that carries the annotation keywright.dev/adoptable-by: <ApiKey>. What stands under "
+        "the data keys named here is replaced, all else stays, and on deletion only keywright's own goes.",
     )
 
 

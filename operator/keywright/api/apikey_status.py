@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from keywright.api.apikey import KeyIssuerIdentity
+from keywright.api.apikey import KeyIssuerIdentity, RestartRef
 from keywright.api.base import Condition, Conditions, Kind, Timestamp
 
 __all__ = [
@@ -21,7 +21,10 @@ __all__ = [
     "Issuance",
     "IssuedAs",
     "NextStep",
+    "PendingRollout",
     "PreviousKey",
+    "RolloutStatus",
+    "ScheduleInForce",
     "TargetStatus",
     "WorkspaceStatus",
 ]
@@ -40,6 +43,12 @@ class IssuedAs(Kind):
     workspace: str = Field(description="spec.workspace as it was.")
     label: str = Field(description="The label the key got.")
     expiry: str | None = Field(default=None, description="spec.expiry as it was: a validity (90d) or a date.")
+    attempt: str | None = Field(default=None, description="The attempt that made the key: part of its name.")
+    digest: str | None = Field(
+        default=None,
+        description="The plaintext's SHA-256, by which it is known again in a Secret whose annotations were stripped. 32 random "
+        "characters cannot be guessed back from it.",
+    )
 
 
 class PreviousKey(Kind):
@@ -49,6 +58,10 @@ class PreviousKey(Kind):
     issuer: KeyIssuerIdentity = Field(description="The issuer that made it, where it is revoked.")
     replaced_at: Timestamp | None = Field(default=None, description="When its successor was delivered.")
     revoke_at: Timestamp = Field(description="When it is revoked.")
+    rollouts_until: Timestamp | None = Field(
+        default=None,
+        description="With rotation.restart: past revokeAt it also waits for status.rollout, until then at the latest.",
+    )
     used_on: date | None = Field(
         default=None,
         description="The day the issuer last saw it used, where that is later than the day it was replaced: somebody has not moved over.",
@@ -110,6 +123,16 @@ class Issuance(Kind):
     reason: str = Field(description="Why the key was issued.")
 
 
+class ScheduleInForce(Kind):
+    """spec.rotation's schedule as it was last acted upon, and from when its times count."""
+
+    expression: str = Field(description="spec.rotation.schedule.")
+    time_zone: str | None = Field(default=None, description="spec.rotation.timeZone.")
+    since: Timestamp = Field(
+        description="When it was first seen, or the current key was issued, whichever is later: a time before is not made up."
+    )
+
+
 class TargetStatus(Kind):
     """Where the key is now."""
 
@@ -117,6 +140,38 @@ class TargetStatus(Kind):
     name: str = Field(description="The Secret's name, or store and path.")
     key: str | None = Field(
         default=None, description="The data key or field that holds the plaintext; absent with a template."
+    )
+    adopted: bool = Field(
+        default=False,
+        description="Whether somebody else made the Secret: then only keywright's keys go with the ApiKey.",
+    )
+
+
+class PendingRollout(Kind):
+    """A workload of rotation.restart that is still to be restarted, or whose rollout is waited for."""
+
+    kind: Literal["Deployment", "StatefulSet", "DaemonSet", "Rollout"] = Field(description="The workload's kind.")
+    name: str = Field(description="The workload's name.")
+    restarted_at: Timestamp | None = Field(
+        default=None, description="When its pod template was given the key's id, which rolls it. Absent: not yet."
+    )
+    trouble: str | None = Field(
+        default=None, description="What keeps it from being restarted or from coming to an end, where that is known."
+    )
+
+    @property
+    def workload(self) -> RestartRef:
+        """As the spec names it."""
+        return RestartRef(kind=self.kind, name=self.name)
+
+
+class RolloutStatus(Kind):
+    """The restart of rotation.restart's workloads for the current key; there until nothing of it is pending or waited for."""
+
+    revision: int = Field(description="The revision that the workloads are restarted for.")
+    since: Timestamp = Field(description="When that key was delivered.")
+    pending: Annotated[list[PendingRollout], Field(max_length=16)] = Field(
+        description="What is still to be restarted, or to come to an end before the older keys are revoked."
     )
 
 
@@ -148,9 +203,15 @@ class ApiKeyStatus(Kind):
         default=None,
         description="When the key is replaced next by time: before its last day or by the schedule, whichever is first.",
     )
+    schedule: ScheduleInForce | None = Field(
+        default=None, description="The schedule in force, and since when; absent without one."
+    )
     last_used: date | None = Field(default=None, description="The day the issuer last saw the key used.")
     previous: Annotated[list[PreviousKey], Field(max_length=8)] = Field(
         default_factory=list, description="Older keys that still live."
+    )
+    rollout: RolloutStatus | None = Field(
+        default=None, description="The restart of rotation.restart's workloads, while it is under way."
     )
     attempt: Attempt | None = Field(default=None, description="The try under way.")
     closed_attempts: Annotated[list[ClosedAttempt], Field(max_length=64)] = Field(

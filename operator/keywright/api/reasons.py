@@ -80,10 +80,13 @@ class Reason(StrEnum):
     RETAINED = "Retained"
     TARGET_CLEANED = "TargetCleaned"
     TARGET_REWRITTEN = "TargetRewritten"
+    HAND_MADE_REPLACED = "HandMadeReplaced"
     LATE_KEY_REVOKED = "LateKeyRevoked"
     ABANDONED = "Abandoned"
     EXPIRY_CLAMPED = "ExpiryClamped"
     OVERLAP_FULL = "OverlapFull"
+    RESTARTED = "Restarted"
+    RESTART_FAILED = "RestartFailed"
     OLD_KEY_IN_USE = "OldKeyInUse"
     STRAY_KEY = "StrayKey"
 
@@ -157,9 +160,12 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.RETAINED: "The ApiKey is gone; its key and target stay, as deletionPolicy says.",
     Reason.TARGET_CLEANED: "A target that is no longer used was cleaned.",
     Reason.TARGET_REWRITTEN: "The target was written anew with the same key.",
+    Reason.HAND_MADE_REPLACED: "A key that somebody had put into an adopted Secret was replaced; revoking it is theirs.",
     Reason.LATE_KEY_REVOKED: "A key of an interrupted attempt turned up late and was revoked.",
     Reason.ABANDONED: "Released by keywright.dev/abandon; the event names the keys left at the issuer.",
     Reason.EXPIRY_CLAMPED: "The platform's policy gave another last day than asked.",
+    Reason.RESTARTED: "Workloads of rotation.restart were restarted for a new key.",
+    Reason.RESTART_FAILED: "A workload of rotation.restart was not restarted, or its rollout cannot be seen; the event says why.",
     Reason.OVERLAP_FULL: "More than five older keys were alive; the oldest was revoked early.",
     Reason.OLD_KEY_IN_USE: "An older key was used after the day on which it was replaced: somebody has not moved over.",
     Reason.STRAY_KEY: "A live key has this cluster's tag and nothing names it, or somebody uses it; it is left: see keywright sweep.",

@@ -9,6 +9,7 @@ import typer
 
 from keywright import __version__
 from keywright.cli import demo, devcluster
+from keywright.cli.rotate import rotate
 from keywright.cli.run import run
 from keywright.cli.sandbox import sandbox
 from keywright.cli.sweep import sweep
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(demo.demo)
 app.command()(sandbox)
+app.command()(rotate)
 app.command()(sweep)
 app.add_typer(devcluster.app, name="devcluster")
 

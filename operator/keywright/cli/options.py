@@ -15,7 +15,18 @@ __all__ = [
     "NamespaceOption",
     "OutputFormat",
     "OutputOption",
+    "seconds_of",
 ]
+
+
+def seconds_of(duration: str, option: str) -> float:
+    """The value of an option such as 5m. Raises typer.BadParameter."""
+    from keywright.api.durations import parse_duration  # noqa: PLC0415 - --help does not wait for the models
+
+    try:
+        return parse_duration(duration).total_seconds()
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 class OutputFormat(StrEnum):

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from keywright.cli.options import seconds_of
+
 __all__ = ["run"]
 
 _SHORTEST_LEASE = 3.0
@@ -93,8 +95,8 @@ def run(  # noqa: PLR0917 - options of a command are no positional arguments
     from keywright.wiring.running import Addresses  # noqa: PLC0415
     from keywright.wiring.running import run as run_operator  # noqa: PLC0415
 
-    interval = _seconds(min_interval, "--min-interval")
-    lease = _seconds(lease_duration, "--lease-duration")
+    interval = seconds_of(min_interval, "--min-interval")
+    lease = seconds_of(lease_duration, "--lease-duration")
     if not _SHORTEST_LEASE <= lease <= _LONGEST_LEASE:
         raise typer.BadParameter("write 3s to 1h, such as 15s", param_hint="--lease-duration")
     _set_up_logging(log_format, log_level)
@@ -109,15 +111,6 @@ def run(  # noqa: PLR0917 - options of a command are no positional arguments
         lease_duration=lease,
     )
     asyncio.run(run_operator(options, Addresses(metrics_address, health_address)))
-
-
-def _seconds(duration: str, option: str) -> float:
-    from keywright.api.durations import parse_duration  # noqa: PLC0415 - as above
-
-    try:
-        return parse_duration(duration).total_seconds()
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def _set_up_logging(log_format: LogFormat, level: LogLevel) -> None:

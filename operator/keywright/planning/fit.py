@@ -9,16 +9,16 @@ from keywright.planning import schedule
 from keywright.planning.places import named
 
 if TYPE_CHECKING:
-    from keywright.api.apikey import ApiKeySpec
     from keywright.planning.situation import Situation
 
-__all__ = ["difference", "without_effect", "works"]
+__all__ = ["difference", "works"]
 
 
 def works(s: Situation) -> bool:
     """Whether the key in the target works and is what the spec asks for."""
     status, record = s.status, s.record
-    if status.key_id is None or record is None or record.key_id != status.key_id or s.observed.key_gone:
+    stands = s.stripped is not None or (record is not None and record.key_id == status.key_id)
+    if status.key_id is None or not stands or s.observed.key_gone:
         return False
     if status.expires_at and s.now > status.expires_at:
         return False
@@ -42,13 +42,3 @@ def difference(s: Situation) -> str | None:
     if s.moved:
         return f"spec.target changed from {named(s.home)} to {named(s.place)}"
     return None
-
-
-def without_effect(spec: ApiKeySpec) -> list[str]:
-    """Fields that are set and that this version does not act on."""
-    fields = []
-    if spec.rotation and spec.rotation.restart:
-        fields.append("rotation.restart")
-    if spec.target.secret and spec.target.secret.adopt:
-        fields.append("target.secret.adopt")
-    return fields

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from keywright.keys import ResourceKey
     from keywright.planning.observed import TargetLayout, TargetState
 
-__all__ = ["Owner", "beside", "layout_digest_of", "layout_text"]
+__all__ = ["Owner", "beside", "is_bound", "layout_digest_of", "layout_text"]
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The ApiKey that a target belongs to. `bound`: it goes with its ApiKey (deletionPolicy Revoke)."""
+    """The ApiKey that a target belongs to. `bound`: it goes with its ApiKey (deletionPolicy Revoke), unless it was adopted."""
 
     key: ResourceKey
     uid: str
@@ -32,19 +32,23 @@ def layout_text(layout: TargetLayout, owner: Owner) -> str:
     if in_vault(layout.name):
         fields = {"key": layout.key, "template": dict(layout.template) if layout.template else None}
         return json.dumps({**fields, "merge": layout.merge, "uid": owner.uid}, sort_keys=True, separators=(",", ":"))
-    return json.dumps(
-        {
-            "key": layout.key,
-            "template": dict(layout.template) if layout.template else None,
-            "labels": dict(layout.labels),
-            "annotations": dict(layout.annotations),
-            "type": layout.type,
-            "uid": owner.uid,
-            "bound": owner.bound,
-        },
-        sort_keys=True,
-        separators=(",", ":"),
-    )
+    said: dict[str, object] = {
+        "key": layout.key,
+        "template": dict(layout.template) if layout.template else None,
+        "labels": dict(layout.labels),
+        "annotations": dict(layout.annotations),
+        "type": layout.type,
+        "uid": owner.uid,
+        "bound": is_bound(layout, owner),
+    }
+    if layout.adopted:
+        said["adopted"] = True
+    return json.dumps(said, sort_keys=True, separators=(",", ":"))
+
+
+def is_bound(layout: TargetLayout, owner: Owner) -> bool:
+    """Whether the garbage collector takes the target with its ApiKey: never one that holds what others put there."""
+    return owner.bound and not layout.adopted
 
 
 def layout_digest_of(layout: TargetLayout, owner: Owner) -> str:
@@ -54,4 +58,5 @@ def layout_digest_of(layout: TargetLayout, owner: Owner) -> str:
 
 def beside(state: TargetState, layout: TargetLayout) -> TargetState:
     """What somebody else keeps at a place is no obstacle to a layout that merges with it: nothing of ours is there yet."""
-    return Absent() if isinstance(state, Foreign) and state.mergeable and layout.merge else state
+    theirs = isinstance(state, Foreign) and state.mergeable and state.digest is None
+    return Absent() if theirs and layout.merge else state

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date, datetime
 
-    from keywright.api.apikey import KeyIssuerIdentity
+    from keywright.api.apikey import KeyIssuerIdentity, RestartRef
     from keywright.api.keyissuer import KeyIssuerSpec
     from keywright.api.reasons import Reason
     from keywright.keys import AttemptId, KeyId, KeyRecord, ListedKey, ResourceKey, Workspace
@@ -23,14 +23,20 @@ __all__ = [
     "Fact",
     "Failure",
     "Foreign",
+    "HandMade",
     "IssuerFacts",
     "Observed",
     "Present",
     "Refusal",
     "Rewriting",
+    "RolledOut",
+    "Rolling",
+    "RolloutState",
+    "Sought",
     "Subject",
     "TargetLayout",
     "TargetState",
+    "Unrolled",
 ]
 
 
@@ -45,6 +51,8 @@ class Fact(Enum):
     """Whether a write to the target would be accepted."""
     LISTING = "listing"
     """This ApiKey's live keys at the issuer, listed fresh."""
+    ROLLOUT = "rollout"
+    """How far the rollout of one workload is."""
     NAMESPACE = "namespace"
     """Whether the namespace is on its way out, and all that is in it."""
 
@@ -66,7 +74,10 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class TargetLayout:
-    """How a target is laid out, and where it is: `name` is its place. Labels, annotations and type are a Secret's, `merge` is Vault's."""
+    """How a target is laid out, and where it is: `name` is its place. Labels, annotations and type are a Secret's, `merge` is Vault's.
+
+    `adopted`: somebody else made it and keywright took it over, so that it never goes with its ApiKey.
+    """
 
     namespace: str
     name: str
@@ -75,8 +86,31 @@ class TargetLayout:
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     type: str
+    adopted: bool = False
     merge: bool = False
     """Whether what other people keep at the place stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What a read looks for in a Secret that may have been stripped of all that keywright wrote on it.
+
+    The plaintext with the digest of `record` (None: of no key), laid out as in `layout`.
+    """
+
+    layout: TargetLayout
+    record: KeyRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class HandMade:
+    """A value that stands under a data key of ours and that keywright did not write.
+
+    `ending`: its last four characters, None where it is too short to show them, or no key by its looks.
+    """
+
+    key: str
+    ending: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +120,19 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """Something stands there that was not made for this ApiKey; `whose` is a phrase for the user.
+    """Something stands there that says nothing of this ApiKey; `whose` is a phrase for the user.
 
-    `mergeable`: what is delivered can stand beside it, if the spec wants that.
+    `adoptable_by` is the ApiKey, by name, that may take it over. `digest` is that of the plaintext that was sought, where it
+    stands there and nothing says that it is another ApiKey's.
     """
 
     whose: str
+    version: str = ""
+    adoptable_by: str | None = None
+    type: str = "Opaque"
+    immutable: bool = False
+    digest: str | None = None
+    hand_made: tuple[HandMade, ...] = ()
     mergeable: bool = False
 
 
@@ -100,7 +141,10 @@ class Present:
     """A target made by keywright. `record` is None where nothing was delivered yet (a fence) or the record was spoilt.
 
     `digest` is the plaintext's, None where it is missing; `layout_digest` tells of template, labels and owner, to compare
-    with the wanted one; `fence` the attempt it was fenced against.
+    with the wanted one; `fence` the attempt it was fenced against. `adopted` is None where it does not tell any more.
+
+    A read alone knows: `changed_by`, the field manager that last wrote our data keys, where they are not what was delivered;
+    `hand_made`, where it was taken over and nothing was delivered yet.
     """
 
     owner: ResourceKey
@@ -111,6 +155,9 @@ class Present:
     layout_digest: str
     fence: str | None
     data_keys: tuple[str, ...] = ()
+    adopted: bool | None = False
+    changed_by: str | None = None
+    hand_made: tuple[HandMade, ...] = ()
 
 
 TargetState = Absent | Present | Foreign
@@ -169,6 +216,33 @@ class Rewriting:
 
 
 @dataclass(frozen=True, slots=True)
+class RolledOut:
+    """A workload whose pods all have the newest template and are available, or that has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rolling:
+    """A workload whose rollout is under way. `trouble`: what keeps it, to be read behind its name; None: nothing known."""
+
+    trouble: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unrolled:
+    """A workload that was not restarted, or that cannot be looked at.
+
+    `missing`: there is none. `forbidden`: there is no right. `not installed`: the cluster does not serve its kind. `elsewhere`: its pod
+    template is another object's. `refused`: it would not take the change. `unanswered`: nobody knows, or not now.
+    """
+
+    why: Literal["missing", "forbidden", "not installed", "elsewhere", "refused", "unanswered"]
+    detail: str = ""
+
+
+RolloutState = RolledOut | Rolling | Unrolled
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """The world as one pass of the reconciler knows it. None everywhere means: not looked at (yet)."""
 
@@ -223,5 +297,7 @@ class Observed:
     """Dead keys of which this pass knows that no older version of their target holds them any more."""
     unpruned: Mapping[KeyId, str] = field(default_factory=dict)
     """Dead keys of which older versions could not be destroyed, and why."""
+    rollouts: Mapping[tuple[str, RestartRef], RolloutState] = field(default_factory=dict)
+    """What this pass has restarted or looked at: by the id of the key it is for, and the workload."""
     rewritten: Rewriting | None = None
     """The last time that a target was laid out anew without a new key, as far as this process remembers."""

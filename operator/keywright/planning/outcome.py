@@ -11,8 +11,8 @@ from keywright.api.apikey import called
 from keywright.api.apikey_status import NextStep
 from keywright.api.base import Condition
 from keywright.api.reasons import Reason
-from keywright.planning import schedule
-from keywright.planning.fit import without_effect, works
+from keywright.planning import rollouts, schedule
+from keywright.planning.fit import works
 from keywright.planning.places import named
 
 if TYPE_CHECKING:
@@ -113,6 +113,11 @@ def steady(s: Situation) -> ApiKeyStatus:
         message += (
             " rotation.renewBefore leaves no time before the key's last day: a third of its life stands in for it."
         )
+    if s.renewal_at and s.scheduled_at and status.expires_at and s.scheduled_at > status.expires_at:
+        comes = s.scheduled_at.date()
+        message += (
+            f" rotation.schedule comes round on {comes}, after the key's last day: it is renewed before that as well."
+        )
     end = schedule.fixed_end(spec)
     if end and status.expires_at and status.expires_at < end:
         message += f" The platform's policy ends it before spec.expiry.date {end.date()}, and time never renews it: rotate it in time."
@@ -150,7 +155,9 @@ def _by_time(s: Situation) -> list[tuple[datetime, str, str]]:
 
 
 def next_step(s: Situation) -> NextStep:
-    """What comes first of all that is due some day."""
+    """What comes first of all that is due some day; what is due and waits for others, before all."""
+    if (waiting := rollouts.waiting(s)) is not None:
+        return waiting
     status, spec = s.status, s.spec
     coming: list[tuple[datetime, str, str]] = [
         (p.revoke_at, "Revoke", f"The overlap of the older key {p.key_id} ends.") for p in status.previous
@@ -179,13 +186,11 @@ def reported(s: Situation, sayings: list[Saying], step: NextStep) -> ApiKeyStatu
     """
     generation = s.observed.subject.generation
     same_spec = s.status.observed_generation == generation
-    if fields := without_effect(s.spec):
-        note = f" Without effect in this version: {', '.join(fields)}."
-        sayings = [x._replace(message=x.message + note) if x.type == "Ready" else x for x in sayings]
     return s.status.model_copy(
         update={
             "observed_generation": generation,
             "conditions": conditions(s, sayings),
+            "schedule": s.schedule_in_force,
             "next": step.model_copy(update={"at": step.at.replace(microsecond=0)}) if step.at else step,
             "next_attempt_at": s.status.next_attempt_at if same_spec else None,
         }

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from keywright.api.apikey_status import Attempt, Handled, NextStep
 from keywright.api.reasons import Reason
 from keywright.keys import AttemptId, Tag
-from keywright.planning import fit, outcome, rules, schedule, transitions
-from keywright.planning.observed import Absent, Fact, IssuerFacts, Present, Refusal
+from keywright.planning import fit, outcome, rollouts, rules, schedule, transitions
+from keywright.planning.observed import Fact, IssuerFacts, Present, Refusal
 from keywright.planning.places import named
 from keywright.planning.preflight import preflight
 from keywright.planning.recovery import RECHECK, late_keys, look_again, open_attempt, settle
-from keywright.planning.removal import deletion, overlaps_over, still_used
+from keywright.planning.removal import deletion, overlaps_over, removed, still_used
+from keywright.planning.repair import lay_out, other_writer, restore
+from keywright.planning.restarts import restart
 from keywright.planning.situation import Situation
 from keywright.planning.steps import (
     AddFinalizer,
@@ -23,7 +25,6 @@ from keywright.planning.steps import (
     HoldIssuer,
     Look,
     Note,
-    RewriteTarget,
     Wait,
     WriteStatus,
 )
@@ -53,10 +54,12 @@ def plan(spec: ApiKeySpec, status: ApiKeyStatus, observed: Observed, now: dateti
         or _known_target(s)
         or still_used(s)
         or overlaps_over(s)
+        or restart(s)
         or _keep_finalizer(s)
         or _after_the_end(s)
+        or restore(s)
         or _issue(s)
-        or _lay_out(s)
+        or lay_out(s)
         or _tidy(s)
         or _forget(s)
         or _rest(s)
@@ -95,7 +98,7 @@ def _after_the_end(s: Situation) -> Decision | None:
         and place not in s.observed.cleaned
         and place not in s.observed.unclean
     ):
-        text = f"Removed {named(place)}: spec.expiry.date is over."
+        text = f"{removed(s, place)}: spec.expiry.date is over."
         note = Note("Normal", Reason.TARGET_CLEANED, text)
         return Decision(CleanTarget(place, target.version), Reason.EXPIRED, text, (note,))
     message = f"spec.expiry.date {end.date()} is over; write a later date, or delete this ApiKey."
@@ -129,7 +132,7 @@ def _issue(s: Situation) -> Decision | None:
         return _held(s, why, until)
     obstacle = preflight(s)
     if isinstance(obstacle, Fact):
-        return Decision(Look(obstacle), why.reason, why.message)
+        return Decision(Look(obstacle, target=s.place), why.reason, why.message)
     if isinstance(obstacle, Refusal):
         status = outcome.refused(s, obstacle.reason, obstacle.message, stalled=obstacle.stalled)
         return _say(s, status, obstacle.reason, obstacle.message, look_again(s, obstacle), warn=True)
@@ -196,7 +199,7 @@ def _intend(s: Situation, why: Cause) -> Decision:
     facts, subject = s.observed.issuer, s.observed.subject
     if not isinstance(facts, IssuerFacts):
         return Decision(Look(Fact.ISSUER), why.reason, why.message)
-    if not isinstance(s.target, Present | Absent):
+    if s.target is None or s.target_is_foreign:
         return Decision(Look(Fact.TARGET, target=s.place), why.reason, why.message)
     attempt = Attempt(
         id=AttemptId(s.observed.next_attempt),
@@ -235,6 +238,12 @@ def _held(s: Situation, why: Cause, until: datetime) -> Decision:
         f"{why.message} It waits until {until:%Y-%m-%d %H:%M:%S} UTC: {bound} in {s.observed.min_interval:g} s at most. "
         "Annotate keywright.dev/rotate with a new value for a key now."
     )
+    if (other := other_writer(s, why)) is not None:
+        message = f"{other} {message}"
+        sayings = [outcome.Saying("Ready", "False", why.reason, message)]
+        sayings.append(outcome.Saying("Stalled", "True", why.reason, message))
+        status = outcome.reported(s, sayings, NextStep(action="Issue", at=until, reason=message))
+        return _say(s, status, why.reason, message, until, warn=True)
     ready_now = fit.works(s)
     sayings = [
         outcome.Saying("Ready", "True" if ready_now else "False", Reason.ISSUED if ready_now else why.reason, message),
@@ -251,24 +260,6 @@ def _suspended(s: Situation, why: Cause) -> Decision:
     sayings = [outcome.Saying("Ready", "True" if works else "False", Reason.SUSPENDED, message)]
     status = outcome.reported(s, sayings, NextStep(action="None", reason=message))
     return _say(s, status, Reason.SUSPENDED, message, _next_due(s))
-
-
-def _lay_out(s: Situation) -> Decision | None:
-    """The right key, looking wrong: rewritten without a new one, and not again and again where somebody undoes it."""
-    if s.layout is None or s.laid_out_at(s.place) or s.record is None or s.spec.suspend:
-        return None
-    if s.undone_until(s.layout.name) is not None:
-        return None
-    if not s.target_fresh:
-        return Decision(Look(Fact.TARGET, target=s.place), Reason.TARGET_REWRITTEN, "Reading the target.")
-    if isinstance(s.observed.rehearsal, Refusal):
-        refusal = s.observed.rehearsal
-        status = outcome.refused(s, refusal.reason, refusal.message, stalled=True)
-        return _say(s, status, refusal.reason, refusal.message, look_again(s, refusal), warn=True)
-    text = f"{named(s.layout.name)} was laid out anew with the same key."
-    return Decision(
-        RewriteTarget(s.layout), Reason.TARGET_REWRITTEN, text, (Note("Normal", Reason.TARGET_REWRITTEN, text),)
-    )
 
 
 def _tidy(s: Situation) -> Decision | None:
@@ -346,7 +337,7 @@ def _next_due(s: Situation) -> datetime | None:
     times += [c.closed_at + transitions.CLOSED_KEPT + timedelta(seconds=1) for c in s.status.closed_attempts]
     window = timedelta(seconds=s.observed.late_window)
     times += [c.closed_at + window for c in s.status.closed_attempts if c.target and c.target not in (s.home, s.place)]
-    again = s.undone_until(s.place) if s.place and not s.laid_out_at(s.place) else None
+    again = s.undone_until(s.place) if s.place and (s.stripped or not s.laid_out_at(s.place)) else None
     times += [again] if again else []
     times += [s.status.expires_at] if s.status.expires_at and s.status.expires_at > s.now else []
     return min((at if at > s.now else s.now + RECHECK for at in times), default=None)
@@ -359,4 +350,4 @@ def _say(
     if status != s.status:
         notes = (Note("Warning", reason, message),) if warn else ()
         return Decision(WriteStatus(status, "report"), reason, message, notes)
-    return Decision(Wait(until), reason, message)
+    return Decision(Wait(rollouts.sooner(s, until)), reason, message)

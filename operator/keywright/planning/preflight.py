@@ -95,13 +95,12 @@ def few_enough_keys(s: Situation) -> Check:
 
 
 def target_free(s: Situation) -> Check:
-    """The target is free or ours; an unknown one is found out by the rehearsal of its creation."""
+    """The target is free, ours or to be adopted; an unknown one is found out by the rehearsal of its creation."""
     target = s.target
     if isinstance(target, Foreign):
-        return Refusal(
-            Reason.TARGET_FOREIGN,
-            f"{named(s.place)} is {target.whose}; write another {remedy(s.place)}, or {_freed(s)}.",
-        )
+        return _foreign(s, target)
+    if isinstance(target, Present) and target.adopted and target.record is None and not s.target_fresh:
+        return Fact.TARGET  # a read alone tells whose key is about to be replaced
     if isinstance(target, Present) and not s.is_mine(target):
         if s.observed.owner_exists:
             return Refusal(
@@ -116,10 +115,40 @@ def target_free(s: Situation) -> Check:
     return None
 
 
-def _freed(s: Situation) -> str:
+def _foreign(s: Situation, target: Foreign) -> Refusal | None:
+    """A Secret of somebody else's: both the spec and an annotation on it must say that it may be taken over, and it must be fit."""
+    place, me = named(s.place), s.observed.subject.key
     if in_vault(s.place):
-        return "set spec.target.vault.merge to true, so that what others keep there stays"
-    return "delete that Secret if nobody needs it"
+        merge = "set spec.target.vault.merge to true, so that what others keep there stays"
+        return Refusal(
+            Reason.TARGET_FOREIGN, f"{place} is {target.whose}; write another {remedy(s.place)}, or {merge}."
+        )
+    another = "write another spec.target.secret.name, or delete that Secret if nobody needs it"
+    if not s.may_adopt(s.place):
+        steps = [] if s.spec.target.secret and s.spec.target.secret.adopt else ["write spec.target.secret.adopt: true"]
+        if target.adoptable_by != me.name:
+            overwrite = " --overwrite" if target.adoptable_by else ""
+            command = (
+                f"kubectl annotate secret {s.place} -n {me.namespace} keywright.dev/adoptable-by={me.name}{overwrite}"
+            )
+            steps.append(f"run {command}")
+        return Refusal(
+            Reason.TARGET_FOREIGN,
+            f"{place} is {target.whose}; {another}. To have it taken over, {' and '.join(steps)}.",
+        )
+    if target.immutable:
+        return Refusal(
+            Reason.TARGET_REFUSED,
+            f"{place} is immutable and cannot take a key: make it anew without immutable, or {another}.",
+        )
+    wanted = s.layout_at(s.place or "").type
+    if target.type != wanted:
+        return Refusal(
+            Reason.TARGET_REFUSED,
+            f"{place} is of the type {target.type}, spec.target.secret.type says {wanted}, and Kubernetes cannot change a Secret's type: "
+            f"{another}; or delete this ApiKey and apply it with that type, unless it is one under kubernetes.io/ or helm.sh/.",
+        )
+    return None
 
 
 def target_accepts(s: Situation) -> Check:

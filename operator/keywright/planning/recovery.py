@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from keywright.api.apikey import KeyIssuerIdentity
     from keywright.api.apikey_status import Attempt, ClosedAttempt
     from keywright.keys import KeyId, KeyRecord
-    from keywright.planning.observed import Failure
+    from keywright.planning.observed import Failure, TargetState
     from keywright.planning.situation import Situation
 
-__all__ = ["RECHECK", "late_keys", "look_again", "open_attempt", "settle"]
+__all__ = ["RECHECK", "late_keys", "look_again", "open_attempt", "settle", "told"]
 
 RECHECK: Final = timedelta(seconds=20)
 """How soon something that was refused is looked at again: within the promised 30 s, with room for shared answers' age."""
@@ -170,8 +170,8 @@ def _carry_on(s: Situation, attempt: Attempt) -> Decision:
         s.observed.subject.deleting
         or not isinstance(facts, IssuerFacts)
         or layout is None
-        or isinstance(target, Foreign)
         or target is None
+        or (isinstance(target, Foreign) and not s.may_adopt(s.place))
     ):
         after = s.status.model_copy(update={"attempt": None})
         return Decision(WriteStatus(after, "close"), Reason.ISSUING, "Nothing was asked for: the world changed.")
@@ -189,7 +189,23 @@ def _carry_on(s: Situation, attempt: Attempt) -> Decision:
         version=s.target_version,
         check=facts.spec.check_new_keys,
     )
-    return Decision(step, Reason.of(attempt.reason, Reason.NOT_ISSUED), "A key is asked for and delivered.")
+    reason = Reason.of(attempt.reason, Reason.NOT_ISSUED)
+    return Decision(step, reason, "A key is asked for and delivered.", _replaced(s, target))
+
+
+def _replaced(s: Situation, target: TargetState) -> tuple[Note, ...]:
+    """A key that somebody made by hand goes out of the Secret with this delivery: it lives on, and is not ours to revoke."""
+    if isinstance(target, Absent):
+        return ()
+    return tuple(
+        Note(
+            "Warning",
+            Reason.HAND_MADE_REPLACED,
+            f"{named(s.place)} was adopted; {f'the key ending in …{value.ending}' if value.ending else 'the value'} that stood under "
+            f"{value.key} was replaced. keywright did not make it and does not revoke it: once nobody uses it, revoke it at the platform.",
+        )
+        for value in target.hand_made
+    )
 
 
 def _recover(s: Situation, attempt: Attempt) -> Decision:
@@ -219,8 +235,8 @@ def _recover(s: Situation, attempt: Attempt) -> Decision:
 def _fence(s: Situation, attempt: Attempt) -> Decision | None:
     """Touch the target once, so that a process that still holds that plaintext cannot deliver it.
 
-    None is made for a deleted ApiKey (a late delivery is cleaned with it, and a namespace on its way out takes nothing new), nor at a
-    place that the spec has left (nobody waits for a key there).
+    One that is to be adopted becomes ours by it. None is made for a deleted ApiKey (a late delivery is cleaned with it, and a namespace
+    on its way out takes nothing new), nor at a place that the spec has left (nobody waits for a key there).
     """
     target, layout = s.target, s.layout
     if layout is None or s.target_is_foreign:
@@ -229,9 +245,10 @@ def _fence(s: Situation, attempt: Attempt) -> Decision | None:
         return None
     if isinstance(target, Absent) and (s.observed.subject.deleting or s.place != s.wanted_place):
         return None
-    version = target.version if isinstance(target, Present) else None
     return Decision(
-        FenceTarget(attempt, layout, version), Reason.RECOVERING, "Fencing the target against an interrupted delivery."
+        FenceTarget(attempt, layout, s.target_version),
+        Reason.RECOVERING,
+        "Fencing the target against an interrupted delivery.",
     )
 
 
@@ -252,7 +269,15 @@ def _close(s: Situation, attempt: Attempt, result: str | None, failure: Failure 
 
 def _held(s: Situation, refusal: Refusal) -> Decision:
     """The issuer cannot be asked now: say so, and look again."""
-    message = f"An attempt was interrupted, and what became of it cannot be found out yet: {refusal.message}"
+    return told(
+        s,
+        refusal,
+        f"An attempt was interrupted, and what became of it cannot be found out yet: {refusal.message}",
+    )
+
+
+def told(s: Situation, refusal: Refusal, message: str) -> Decision:
+    """A refusal is said once, in the status and by an event, and looked at again."""
     status = outcome.refused(s, refusal.reason, message, stalled=refusal.stalled)
     if status != s.status:
         return Decision(

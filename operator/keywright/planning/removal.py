@@ -13,7 +13,7 @@ from keywright.api.apikey import called
 from keywright.api.apikey_status import NextStep
 from keywright.api.reasons import Reason
 from keywright.keys import KeyId, Tag
-from keywright.planning import outcome, schedule, transitions
+from keywright.planning import outcome, rollouts, schedule, transitions
 from keywright.planning.observed import Fact, Present, Refusal
 from keywright.planning.places import in_vault, named
 from keywright.planning.recovery import RECHECK, late_keys, look_again, open_attempt
@@ -36,7 +36,14 @@ if TYPE_CHECKING:
     from keywright.api.apikey import KeyIssuerIdentity
     from keywright.planning.situation import Situation
 
-__all__ = ["deletion", "irrevocable", "overlaps_over", "still_used"]
+__all__ = ["deletion", "irrevocable", "overlaps_over", "removed", "still_used"]
+
+
+def removed(s: Situation, place: str) -> str:
+    """What is said of a place that is cleaned: an adopted one stays."""
+    return (
+        f"Took the key out of {named(place)}, which was adopted" if s.adopted_at(place) else f"Removed {named(place)}"
+    )
 
 
 def still_used(s: Situation) -> Decision | None:
@@ -61,7 +68,7 @@ def still_used(s: Situation) -> Decision | None:
 
 def overlaps_over(s: Situation) -> Decision | None:
     """Revoke each older key whose time has come, once the target holds the current one."""
-    due = [p for p in s.status.previous if p.revoke_at <= s.now]
+    due = [p for p in s.status.previous if p.revoke_at <= s.now and not rollouts.holds(s, p)]
     if not due:
         return None
     home = s.home
@@ -71,16 +78,16 @@ def overlaps_over(s: Situation) -> Decision | None:
             look = Look(Fact.TARGET, target=home)
             return Decision(look, Reason.REVOKED, "Reading the target before an older key is revoked.")
         record = s.record_at(home)
-        if (record is None or record.key_id != s.status.key_id) and not _past_the_end(s):
+        if (record is None or record.key_id != s.status.key_id) and not s.stripped and not _past_the_end(s):
             return None  # the chain of causes repairs the target first
         key = next((p for p in pending if record is None or p.key_id != record.key_id), None)
         if key is not None:
             last = s.status.recent_issuances[-1].reason if s.status.recent_issuances else None
             why = "it was said to be compromised" if last == Reason.COMPROMISED else "its overlap is over"
-            text = f"Revoked the older key {key.key_id}: {why}."
-            return Decision(
-                RevokeKey(KeyId(key.key_id), key.issuer), Reason.REVOKED, text, (Note("Normal", Reason.REVOKED, text),)
-            )
+            late = rollouts.given_up(s, key)
+            text = f"Revoked the older key {key.key_id}: {late or why}."
+            note = Note("Warning" if late else "Normal", Reason.REVOKED, text)
+            return Decision(RevokeKey(KeyId(key.key_id), key.issuer), Reason.REVOKED, text, (note,))
     gone = frozenset(KeyId(p.key_id) for p in due) & s.observed.revoked
     if (prune := _prune(s, gone)) is not None:
         return prune
@@ -89,7 +96,7 @@ def overlaps_over(s: Situation) -> Decision | None:
     left = [p for p in due if p.target and p.target not in in_use | s.observed.cleaned and p.key_id in gone]
     for entry in left:
         if entry.target and entry.target not in s.observed.unclean:
-            text = f"Removed {named(entry.target)}: the key has moved to {named(home)}."
+            text = f"Cleaned {named(entry.target)}: the key has moved to {named(home)}."
             return Decision(
                 CleanTarget(entry.target, None),
                 Reason.TARGET_CLEANED,
@@ -166,7 +173,7 @@ def _look_at_what_stays(s: Situation) -> Decision | None:
 def _retained(s: Situation) -> bool:
     """Whether the current key stays alive: one that no target holds any more, or will, is nobody's, and would be left behind."""
     record = s.record_at(s.home)
-    stands = record is not None and record.key_id == s.status.key_id
+    stands = s.stripped is not None or (record is not None and record.key_id == s.status.key_id)
     return not s.bound and stands and not s.home_ending
 
 
@@ -283,26 +290,29 @@ def _clean(s: Situation) -> Decision | None:
     names += [c.target for c in s.status.closed_attempts if c.target]
     if names != [None] or s.status.closed_attempts or isinstance(s.target, Present):
         names.append(s.place)
+    done = s.observed.cleaned | (s.observed.unclean.keys() if s.observed.subject.abandon else set())
     for name in dict.fromkeys(names):
-        if name and name != kept and name not in s.observed.cleaned:
-            if name in s.observed.unclean and s.observed.subject.abandon:
-                continue
+        if name and name != kept and name not in done:
             if name in s.observed.unclean:
                 message = f"{named(name)} cannot be removed yet: {s.observed.unclean[name]}"
                 return _waiting(s, Reason.TARGET_REFUSED, message, s.now + RECHECK, stalled=True)
-            return Decision(CleanTarget(name, None), Reason.TARGET_CLEANED, f"{named(name)} is removed.")
+            if name == s.home and s.stripped and not isinstance(s.observed.rehearsal, Refusal):
+                # What was taken off it says what is ours to remove.
+                step = RewriteTarget(s.layout_at(name), s.stripped)
+                return Decision(step, Reason.TARGET_REWRITTEN, f"{named(name)} gets back what somebody took off it.")
+            return Decision(CleanTarget(name, None), Reason.TARGET_CLEANED, f"{named(name)} is cleaned.")
     if kept is None:
         return None
-    if s.record_at(kept) is None or s.laid_out_at(kept):
+    record = s.stripped or s.record_at(kept)
+    if record is None or (s.laid_out_at(kept) and not s.stripped):
         return None
     if isinstance(s.observed.rehearsal, Refusal):
         message = f"{named(kept)} would go with its ApiKey, and cannot be unbound: {s.observed.rehearsal.message}"
         return _waiting(s, s.observed.rehearsal.reason, message, s.now + RECHECK, stalled=True)
     if s.undone_until(kept) is not None:
         return None  # somebody changes its looks back; what bound it is gone
-    return Decision(
-        RewriteTarget(s.layout_at(kept)), Reason.RETAINED, f"{named(kept)} is no longer bound to its ApiKey."
-    )
+    step = RewriteTarget(s.layout_at(kept), record)
+    return Decision(step, Reason.RETAINED, f"{named(kept)} is no longer bound to its ApiKey.")
 
 
 def _farewell(s: Situation) -> Decision:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from keywright.api.apikey import called
 from keywright.api.reasons import Reason
 from keywright.planning import fit
-from keywright.planning.observed import Absent, Foreign
+from keywright.planning.observed import Absent, Foreign, Present
 from keywright.planning.places import named
 
 if TYPE_CHECKING:
@@ -52,17 +52,19 @@ def compromised(s: Situation) -> Cause | None:
 
 def target_missing(s: Situation) -> Cause | None:
     """The target is gone, and the plaintext with it; somebody else may have made another in its place."""
-    if not isinstance(s.target, Absent | Foreign) or s.moved:
+    if not isinstance(s.target, Absent | Foreign) or s.moved or s.stripped:
         return None
     return Cause(Reason.TARGET_MISSING, f"{named(s.place)} is gone, and the plaintext with it.")
 
 
 def target_drifted(s: Situation) -> Cause | None:
-    """What stands there is not what was delivered."""
-    if s.target is None or s.moved:
+    """What stands there is not what was delivered, and the plaintext is lost: else it is only written anew (plan.py)."""
+    if s.target is None or s.moved or s.stripped:
         return None
     if s.record is None or s.record.key_id != s.status.key_id:
-        return Cause(Reason.TARGET_DRIFTED, f"Somebody changed the key or its record in {named(s.place)}.")
+        by = s.target.changed_by if isinstance(s.target, Present) else None
+        who = f"The field manager {by}" if by else "Somebody"
+        return Cause(Reason.TARGET_DRIFTED, f"{who} changed the key or its record in {named(s.place)}.")
     return None
 
 

@@ -1,7 +1,7 @@
 """When: the mathematics of expiry, renewal, schedules and pauses.
 
-Pure: `now` is an argument, jitter comes from the UID. Dates are the issuer's: a key dated D works through the end of D
-(UTC); renewal counts back from the START of D, to be safe.
+Pure: `now` is an argument, jitter comes from the UID and the key's last day. Dates are the issuer's: a key dated D works
+through the end of D (UTC); renewal counts back from the START of D, to be safe.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ _MOST_OVERLAPPING: Final = 5
 """Scheduled rotations that one overlap may span: `previous` holds no more."""
 _JITTER_SHARE: Final = 10
 """Renewals are spread over a tenth of the validity."""
+_MINUTE: Final = timedelta(minutes=1)
 
 
 def expiry_text(spec: ApiKeySpec) -> str | None:
@@ -74,38 +75,56 @@ def renewal_time(spec: ApiKeySpec, issued_at: datetime, expires_on: date | None,
     A key that was to have no end and got one, by the issuer's policy, is renewed as one with a validity.
 
     A renewBefore that leaves no time (longer than the validity, or the issuer's policy gave less) gives way to the default, a
-    third: a key is never due the moment that it is issued.
+    third: a key is never due the moment that it is issued. A key that ends tomorrow or today is counted to the end of that day.
     """
     if expires_on is None or (spec.expiry and spec.expiry.date):
         return None
+    # Other for each key: with one share for all times, keys that were made together fall into step, as all count to a midnight.
+    share = share_of(f"{uid} {expires_on}")
+    if _ends_at_once(issued_at, expires_on):
+        life = end_of_day(expires_on) - issued_at
+        return (issued_at + life * 2 / 3 - life / _JITTER_SHARE * share).replace(microsecond=0)
     window = start_of_day(expires_on) - issued_at
-    if window < timedelta(hours=1):
-        # The policy gave today or little more: the start of the last day is no use, so count from its end.
-        return (issued_at + (end_of_day(expires_on) - issued_at) * 2 / 3).replace(microsecond=0)
     asked = spec.rotation.renew_before if spec.rotation else None
     before = renew_before_of(asked, window) if asked else window / 3
     if before >= window * 9 / 10:
         before = window / 3
-    jitter = min(window / _JITTER_SHARE, (window - before) / 2) * share_of(uid)
+    jitter = min(window / _JITTER_SHARE, (window - before) / 2) * share
     return (issued_at + window - before - jitter).replace(microsecond=0)
 
 
 def renew_before_ignored(spec: ApiKeySpec, issued_at: datetime, expires_on: date | None) -> bool:
     """Whether renewBefore left no time, so that the default stood in for it."""
     asked = spec.rotation.renew_before if spec.rotation else None
-    if not asked or expires_on is None or not (spec.expiry and spec.expiry.validity):
+    if not asked or expires_on is None or (spec.expiry and spec.expiry.date):
         return False
     window = start_of_day(expires_on) - issued_at
-    return window < timedelta(hours=1) or renew_before_of(asked, window) >= window * 9 / 10
+    return _ends_at_once(issued_at, expires_on) or renew_before_of(asked, window) >= window * 9 / 10
+
+
+def _ends_at_once(issued_at: datetime, expires_on: date) -> bool:
+    """Whether the last day is the next one, or even this.
+
+    Before it begins, another key would have the same last day, and the one after that, faster and faster: nothing is gained by a
+    renewal before midnight. So what is left is counted to the END of the last day.
+    """
+    return expires_on <= issued_at.astimezone(UTC).date() + timedelta(days=1)
 
 
 def next_scheduled(rotation: Rotation | None, after: datetime) -> datetime | None:
-    """The first time of the schedule past `after`, in UTC; None without one that can be computed, or where it never comes again."""
+    """The first time of the schedule past `after`, in UTC; None without one that can be computed, or where it never comes again.
+
+    Each time that the schedule names is one of the local clock, and runs once, with stars or without: one that the clock shows
+    twice at its first coming, one that it never shows when the gap ends.
+    """
     if not rotation or not rotation.schedule:
         return None
-    times = _times(rotation, rotation.schedule, after)
-    found = None if isinstance(times, str) else next(times, None)
-    return found.astimezone(UTC) if found else None
+    walk = _walk(rotation, rotation.schedule, after)
+    if isinstance(walk, str):
+        return None
+    # Within the second coming of an hour the next local times have run already.
+    moments = (_moment(nominal, walk.zone) for nominal in walk.nominal)
+    return next((at for at in moments if at > after), None)
 
 
 class Problem(NamedTuple):
@@ -119,10 +138,11 @@ def schedule_problem(rotation: Rotation | None, now: datetime, min_interval: flo
     """What is wrong where the schedule cannot be kept: malformed, never due, denser than the guards allow."""
     if not rotation or not rotation.schedule:
         return None
-    times = _times(rotation, rotation.schedule, now)
-    if isinstance(times, str):
-        return Problem(times, dense=False)
-    coming = [t.astimezone(UTC) for t, _ in zip(times, range(_MOST_OVERLAPPING + 1), strict=False)]
+    walk = _walk(rotation, rotation.schedule, now)
+    if isinstance(walk, str):
+        return Problem(walk, dense=False)
+    # By the local clock: what a night of daylight saving pushes together is for the storm guard, and nobody's mistake.
+    coming = [nominal for nominal, _ in zip(walk.nominal, range(_MOST_OVERLAPPING + 1), strict=False)]
     if not coming:
         return Problem(
             f"spec.rotation.schedule {rotation.schedule!r} never comes round; write a date that exists.", dense=False
@@ -145,16 +165,36 @@ def schedule_problem(rotation: Rotation | None, now: datetime, min_interval: flo
     return None
 
 
-def _times(rotation: Rotation, schedule: str, after: datetime) -> CronSim | str:
-    """The times of a schedule, or a sentence where there are none."""
+class _Walk(NamedTuple):
+    """The times that a schedule names, without a zone, and the zone whose clock shows them."""
+
+    nominal: CronSim
+    zone: ZoneInfo
+
+
+def _walk(rotation: Rotation, schedule: str, after: datetime) -> _Walk | str:
+    """The times of a schedule past the local time of `after`, or a sentence where there are none.
+
+    cronsim gets times without a zone: with one, it runs schedules with stars by elapsed time, and gives back times that are over
+    where it begins in an hour that comes a second time.
+    """
     try:
         zone = ZoneInfo(rotation.time_zone or "UTC")
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return f"spec.rotation.timeZone {rotation.time_zone!r} is no IANA time zone; write for example Europe/Paris."
     try:
-        return CronSim(schedule, after.astimezone(zone))
+        return _Walk(CronSim(schedule, after.astimezone(zone).replace(tzinfo=None)), zone)
     except CronSimError as error:
         return f"spec.rotation.schedule {schedule!r} is no cron expression of five fields ({error}); write for example 0 3 1 * *."
+
+
+def _moment(nominal: datetime, zone: ZoneInfo) -> datetime:
+    """When a local clock shows this time, in UTC: first, where it does so twice; at the end of the gap, where it never does."""
+    while True:
+        at = nominal.replace(tzinfo=zone, fold=0).astimezone(UTC)
+        if at.astimezone(zone).replace(tzinfo=None) == nominal:
+            return at
+        nominal += _MINUTE
 
 
 def overlap_of(spec: ApiKeySpec) -> timedelta:
@@ -170,6 +210,6 @@ def backoff(failures: int) -> timedelta:
     return min(BACKOFF_LONGEST, BACKOFF_FIRST * (1 << doublings))
 
 
-def share_of(uid: str) -> float:
-    """A number in [0, 1), the same for the same UID."""
-    return int.from_bytes(hashlib.sha256(uid.encode()).digest()[:8]) / 2**64
+def share_of(text: str) -> float:
+    """A number in [0, 1), the same for the same text."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) / 2**64

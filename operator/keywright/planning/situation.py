@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from keywright.keys import KeyRecord, Tag, default_label
+from keywright.api.apikey_status import ScheduleInForce
+from keywright.keys import AttemptId, KeyId, KeyRecord, Tag, default_label
 from keywright.planning import schedule
 from keywright.planning.layout import Owner, layout_digest_of
-from keywright.planning.observed import Foreign, Present, TargetLayout
+from keywright.planning.observed import Absent, Foreign, Present, TargetLayout
 from keywright.planning.places import in_vault, place_of
 
 if TYPE_CHECKING:
@@ -17,13 +18,15 @@ if TYPE_CHECKING:
 
     from keywright.api.apikey import ApiKeySpec, KeyIssuerIdentity
     from keywright.api.apikey_status import ApiKeyStatus
-    from keywright.keys import AttemptId, ListedKey
+    from keywright.keys import ListedKey
     from keywright.planning.observed import Observed, TargetState
 
 __all__ = ["Situation"]
 
 _REWRITE_AGAIN: Final = timedelta(minutes=1)
 """A rewrite costs one write, the undoing of it another."""
+_CLOCK_WENT_BACK: Final = timedelta(days=1)
+"""A schedule that counts from further ahead than this counts from now; less than this is waited for, so that no time runs twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +78,31 @@ class Situation:
 
     @property
     def scheduled_at(self) -> datetime | None:
-        """When the schedule comes round first since the key was issued: one missed time is made up once."""
-        issued_at = self.status.issued_at
-        return schedule.next_scheduled(self.spec.rotation, issued_at) if issued_at else None
+        """When the schedule comes round first since it counts: one missed time is made up once, and none past expiry.date."""
+        in_force = self.schedule_in_force
+        if in_force is None or self.status.issued_at is None:
+            return None
+        at, end = schedule.next_scheduled(self.spec.rotation, in_force.since), schedule.fixed_end(self.spec)
+        return None if at and end and at > end else at
+
+    @property
+    def schedule_in_force(self) -> ScheduleInForce | None:
+        """The schedule, and since when: as it stands in the status, or from now on where it was written or edited since.
+
+        An older version left no word of it: there, a spec that is not edited counts from the issuance. A time far ahead is that
+        of a clock that went back since.
+        """
+        rotation, said = self.spec.rotation, self.status.schedule
+        if not rotation or not rotation.schedule:
+            return None
+        since = self.now.replace(microsecond=0)
+        if said is None and self.status.observed_generation == self.observed.subject.generation:
+            since = self.status.issued_at or since
+        elif said and (said.expression, said.time_zone) == (rotation.schedule, rotation.time_zone):
+            since = said.since
+        if since > self.now + _CLOCK_WENT_BACK:
+            since = self.now.replace(microsecond=0)
+        return ScheduleInForce(expression=rotation.schedule, time_zone=rotation.time_zone, since=since)
 
     @property
     def layout(self) -> TargetLayout | None:
@@ -98,6 +123,29 @@ class Situation:
             labels=(secret.labels if secret else None) or {},
             annotations=(secret.annotations if secret else None) or {},
             type=secret.type if secret else "Opaque",
+            adopted=self.adopted_at(name),
+        )
+
+    def adopted_at(self, name: str) -> bool:
+        """Whether a Secret was, or is to be, taken over from somebody: the foreign data in it must outlive the ApiKey.
+
+        Its own word counts; where that was stripped, the status' word.
+        """
+        target, said = self.observed.targets.get(name), self.status.target
+        if isinstance(target, Absent) or (isinstance(target, Foreign) and self.may_adopt(name)):
+            return isinstance(target, Foreign)
+        if isinstance(target, Present) and target.adopted is not None:
+            return target.adopted
+        return said is not None and said.name == name and said.adopted
+
+    def may_adopt(self, name: str | None) -> bool:
+        """Whether what stands there is somebody's, and both the spec and its own annotation say that this ApiKey may have it."""
+        target, secret = self.observed.targets.get(name or ""), self.spec.target.secret
+        return (
+            isinstance(target, Foreign)
+            and secret is not None
+            and (secret.adopt, secret.name) == (True, name)
+            and target.adoptable_by == self.observed.subject.key.name
         )
 
     @property
@@ -139,9 +187,62 @@ class Situation:
             and self.is_mine(target)
             and target.record
             and target.record.digest == target.digest
+            and not self._forged(target.record)
         ):
             return target.record
         return None
+
+    def _forged(self, record: KeyRecord) -> bool:
+        """It names the current key beside another plaintext than was delivered: whoever may edit a Secret can write any record."""
+        issued = self.status.issued_as
+        known = issued.digest if issued and record.key_id == self.status.key_id else None
+        return known not in (None, record.digest)
+
+    @property
+    def delivered(self) -> KeyRecord | None:
+        """The current key's record as it was delivered, put together from the status; None where an older version wrote that."""
+        status, issued, subject = self.status, self.status.issued_as, self.observed.subject
+        if not (status.key_id and status.issuer and status.masked_key and status.workspace and status.issued_at):
+            return None
+        if issued is None or issued.digest is None or issued.attempt is None:
+            return None
+        return KeyRecord(
+            key_id=KeyId(status.key_id),
+            attempt=AttemptId(issued.attempt),
+            revision=status.revision,
+            cluster=self.observed.cluster_id,
+            owner=subject.key,
+            owner_uid=subject.uid,
+            issuer=status.issuer,
+            masked=status.masked_key,
+            digest=issued.digest,
+            issued_at=status.issued_at,
+            expires_on=status.expires_at.date() if status.expires_at else None,
+            workspace_id=status.workspace.id,
+            workspace_name=status.workspace.name,
+            workspace=issued.workspace,
+            label=issued.label,
+            expiry=issued.expiry,
+            handled=status.handled,
+        )
+
+    @property
+    def stripped(self) -> KeyRecord | None:
+        """The current key's record, where its plaintext still stands in its Secret and the record beside it is gone or spoilt.
+
+        A Secret that says nothing of us is known to be ours by two things: the status, which only we write, says that the key
+        stands at this name; and there stands a plaintext with the digest that the status remembers, which nobody can have put
+        there but we, or somebody who has read it from there. What whoever may edit the Secret wrote into its annotations is not
+        asked, so that nothing can be gained by forging them: the record is written anew from the status, no key is made and none
+        revoked. One that names another ApiKey is that one's, whatever stands in it.
+        """
+        record, target = self.delivered, self.observed.targets.get(self.home or "")
+        if record is None or not isinstance(target, Present | Foreign) or target.digest != record.digest:
+            return None
+        if isinstance(target, Present) and not self.is_mine(target):
+            return None
+        here = self.record_at(self.home)
+        return record if here is None or here.key_id != record.key_id else None
 
     def is_mine(self, target: Present) -> bool:
         """Made for an ApiKey of this very namespace and name by this cluster: also for one that was re-created since."""
@@ -167,12 +268,17 @@ class Situation:
     @property
     def target_version(self) -> str | None:
         """What the next write to the target expects."""
-        return self.target.version if isinstance(self.target, Present) else None
+        target = self.target
+        if isinstance(target, Present) or (isinstance(target, Foreign) and self.may_adopt(self.place)):
+            return target.version
+        return None
 
     @property
     def target_is_foreign(self) -> bool:
-        """Known to belong to somebody else."""
-        return isinstance(self.target, Foreign) or (isinstance(self.target, Present) and not self.is_mine(self.target))
+        """Known to belong to somebody else, who does not give it away."""
+        if isinstance(self.target, Present):
+            return not self.is_mine(self.target)
+        return isinstance(self.target, Foreign) and not self.may_adopt(self.place)
 
     @property
     def own_search(self) -> str:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from datetime import date, datetime
 
-    from keywright.api.apikey import KeyIssuerIdentity
+    from keywright.api.apikey import KeyIssuerIdentity, RestartRef
     from keywright.api.apikey_status import ApiKeyStatus, Attempt
     from keywright.api.reasons import Reason
-    from keywright.keys import KeyId
+    from keywright.keys import KeyId, KeyRecord
     from keywright.planning.observed import Fact, TargetLayout
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Note",
     "PruneTarget",
     "ReleaseFinalizer",
+    "RestartWorkload",
     "RevokeKey",
     "RewriteTarget",
     "Step",
@@ -39,12 +40,16 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Find out a fact. `target`: the place to read, for Fact.TARGET; `issuer` and `search`: what to list, for Fact.LISTING."""
+    """Find out a fact. `target`: the place to read, for Fact.TARGET; `issuer` and `search`: what to list, for Fact.LISTING.
+
+    `workload`: what to look at, for Fact.ROLLOUT.
+    """
 
     fact: Fact
     target: str | None = None
     issuer: KeyIssuerIdentity | None = None
     search: str = ""
+    workload: RestartRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +109,10 @@ class RevokeKey:
 
 @dataclass(frozen=True, slots=True)
 class RewriteTarget:
-    """Lay the same key out anew."""
+    """Lay the key of this record out anew, where it stands."""
 
     layout: TargetLayout
+    record: KeyRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +129,15 @@ class PruneTarget:
 
     name: str
     key_id: KeyId
+
+
+@dataclass(frozen=True, slots=True)
+class RestartWorkload:
+    """Write one annotation into a workload's pod template, which rolls it; one that carries this value already stays as it is."""
+
+    workload: RestartRef
+    annotation: str
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +163,7 @@ Step = (
     | RewriteTarget
     | CleanTarget
     | PruneTarget
+    | RestartWorkload
     | ReleaseFinalizer
     | Wait
 )

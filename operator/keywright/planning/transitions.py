@@ -15,13 +15,14 @@ from keywright.api.apikey_status import (
     Issuance,
     IssuedAs,
     NextStep,
+    PendingRollout,
     PreviousKey,
     TargetStatus,
     WorkspaceStatus,
 )
 from keywright.api.reasons import Reason
 from keywright.keys import KeyId, end_of_day
-from keywright.planning import schedule
+from keywright.planning import rollouts, schedule
 from keywright.planning.outcome import Saying, conditions, failing, steady
 from keywright.planning.places import in_vault
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date, datetime
 
-    from keywright.api.apikey_status import ApiKeyStatus
+    from keywright.api.apikey_status import ApiKeyStatus, ScheduleInForce
     from keywright.keys import AttemptId, KeyRecord
     from keywright.planning.observed import Failure
     from keywright.planning.situation import Situation
@@ -43,6 +44,7 @@ __all__ = [
     "forgotten",
     "intended",
     "left_in_use",
+    "rolled",
     "settled",
     "still_used",
     "tidied",
@@ -70,6 +72,7 @@ def intended(s: Situation, attempt: Attempt, reason: Reason, message: str) -> Ap
     return s.status.model_copy(
         update={
             "attempt": attempt,
+            "schedule": s.schedule_in_force,
             "target": going_to,
             "next_attempt_at": None,
             "next": NextStep(action="Issue", reason=message),
@@ -97,6 +100,8 @@ def settled(s: Situation, record: KeyRecord, *, adopted: bool) -> ApiKeyStatus:
         )
     leaked = status.key_id is not None and handled.compromised != before.compromised
     at_once = leaked or reason is Reason.KEY_GONE
+    revision = max(record.revision, status.revision)
+    rollout = rollouts.begun(s, record, revision)
     previous = [p for p in status.previous if p.key_id != record.key_id]
     if status.key_id and status.key_id != record.key_id and status.issuer:
         overlap = timedelta(0) if at_once else schedule.overlap_of(s.spec)
@@ -104,13 +109,22 @@ def settled(s: Situation, record: KeyRecord, *, adopted: bool) -> ApiKeyStatus:
         if status.expires_at:
             revoke_at = min(revoke_at, max(now, status.expires_at))
         moved = s.home if s.moved else None
+        waits = revoke_at + rollouts.LONGEST_WAIT if rollout and not at_once else None
         previous.append(
-            PreviousKey(key_id=status.key_id, issuer=status.issuer, replaced_at=now, revoke_at=revoke_at, target=moved)
+            PreviousKey(
+                key_id=status.key_id,
+                issuer=status.issuer,
+                replaced_at=now,
+                revoke_at=revoke_at,
+                rollouts_until=waits,
+                target=moved,
+            )
         )
+    ends_now = {"revoke_at": now, "rollouts_until": None}
     if leaked:
-        previous = [p.model_copy(update={"revoke_at": now}) for p in previous]
+        previous = [p.model_copy(update=ends_now) for p in previous]
     for i in range(len(previous) - MOST_PREVIOUS):
-        previous[i] = previous[i].model_copy(update={"revoke_at": now})
+        previous[i] = previous[i].model_copy(update=ends_now)
     closed_attempts = [c for c in status.closed_attempts if c.id != record.attempt]
     if attempt and not answered:
         closed_attempts.append(_closed_entry(s, attempt, "unseen"))
@@ -118,16 +132,24 @@ def settled(s: Situation, record: KeyRecord, *, adopted: bool) -> ApiKeyStatus:
     issued_at = record.issued_at
     after = status.model_copy(
         update={
-            "revision": max(record.revision, status.revision),
+            "revision": revision,
             "key_id": record.key_id,
             "issuer": record.issuer,
             "masked_key": record.masked,
             "workspace": WorkspaceStatus(id=record.workspace_id, name=record.workspace_name),
-            "issued_as": IssuedAs(workspace=record.workspace, label=record.label, expiry=record.expiry),
+            "issued_as": IssuedAs(
+                workspace=record.workspace,
+                label=record.label,
+                expiry=record.expiry,
+                attempt=record.attempt,
+                digest=record.digest,
+            ),
             "issued_at": issued_at,
             "expires_at": end_of_day(record.expires_on) if record.expires_on else None,
+            "schedule": _schedule(s, issued_at),
             "last_used": None if status.key_id != record.key_id else status.last_used,
             "previous": previous,
+            "rollout": rollout,
             "attempt": None,
             "closed_attempts": closed_attempts[-_MOST_CLOSED:],
             "handled": handled,
@@ -164,6 +186,7 @@ def closed(
             "closed_attempts": watched[-_MOST_CLOSED:],
             "failures": failures,
             "next_attempt_at": retry_at,
+            "schedule": s.schedule_in_force,
             "observed_generation": s.observed.subject.generation,
         }
     )
@@ -172,7 +195,17 @@ def closed(
 
 def dropped(s: Situation, gone: frozenset[KeyId]) -> ApiKeyStatus:
     """Revoked keys leave `previous`; the rest of the status is as it would be without them."""
-    after = s.status.model_copy(update={"previous": [p for p in s.status.previous if p.key_id not in gone]})
+    return _well(s, s.status.model_copy(update={"previous": [p for p in s.status.previous if p.key_id not in gone]}))
+
+
+def rolled(s: Situation, left: list[PendingRollout]) -> ApiKeyStatus:
+    """Of the rollout under way this is still pending; without anything it is over."""
+    rollout = s.status.rollout.model_copy(update={"pending": left}) if s.status.rollout and left else None
+    return _well(s, s.status.model_copy(update={"rollout": rollout}))
+
+
+def _well(s: Situation, after: ApiKeyStatus) -> ApiKeyStatus:
+    """The same, saying what is so now; where something else is said of the key, that stands."""
     ready = after.condition("Ready")
     if ready is None or ready.status != "True" or ready.reason not in (Reason.ISSUED, Reason.SUSPENDED):
         return after
@@ -202,8 +235,15 @@ def _target(s: Situation) -> TargetStatus | None:
     layout = s.layout
     if layout is None:
         return None
+    key = None if layout.template else layout.key
     kind: Literal["Secret", "Vault"] = "Vault" if in_vault(layout.name) else "Secret"
-    return TargetStatus(kind=kind, name=layout.name, key=None if layout.template else layout.key)
+    return TargetStatus(kind=kind, name=layout.name, key=key, adopted=layout.adopted)
+
+
+def _schedule(s: Situation, issued_at: datetime) -> ScheduleInForce | None:
+    """The schedule counts from the new key on; one that was seen first since then, from there."""
+    in_force = s.schedule_in_force
+    return in_force and in_force.model_copy(update={"since": max(in_force.since, issued_at)})
 
 
 def _closed_entry(s: Situation, attempt: Attempt, outcome: Literal["lost", "unseen", "failed"]) -> ClosedAttempt:

@@ -89,6 +89,14 @@ class Cluster(Protocol):
         """Read the ApiKey anew, after a Conflict."""
         ...
 
+    async def annotate(self, key: ResourceKey, name: str, value: str, *, rehearse: bool) -> Object | None:
+        """Set one annotation of an ApiKey, whoever else wrote meanwhile; None: not there. May be repeated.
+
+        For what a person asks by a command; the operator annotates nothing. `rehearse`: nothing is written, and what would
+        be refused is.
+        """
+        ...
+
     async def patch_status(self, seen: Object, status: Mapping[str, Any]) -> Object:
         """Replace the status, guarded by what was seen; works for ApiKeys and issuers. Returns what stands now."""
         ...

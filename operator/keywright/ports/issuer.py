@@ -8,7 +8,7 @@ attempt is said there. An error's sentence names the issuer; none carries a resp
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from keywright.keys import ListedKey, Workspace
 
@@ -20,17 +20,25 @@ if TYPE_CHECKING:
     from keywright.errors import Retryable
     from keywright.keys import KeyId, SecretValue
 
-__all__ = ["IssuedKey", "Issuer", "IssuerFactory", "KeyRequest", "ListedKey", "Pace", "Workspace"]
+__all__ = ["AHEAD", "IssuedKey", "Issuer", "IssuerFactory", "KeyRequest", "ListedKey", "Pace", "Workspace"]
+
+
+AHEAD: Final = float("-inf")
+"""The urgency of what waits for no other request: the key that is to be replaced is in somebody else's hands."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRequest:
-    """One key to create; `name` is the label with its tag, `expiration` the last day it works (UTC)."""
+    """One key to create; `name` is the label with its tag, `expiration` the last day it works (UTC).
+
+    `urgency`: of those that wait for the issuer's request budget, the lowest is asked for first; AHEAD of all other requests.
+    """
 
     name: str
     workspace_id: str
     user_id: str
     expiration: date | None
+    urgency: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from keywright.keys import KeyId, KeyRecord, ResourceKey, SecretValue
-    from keywright.planning.observed import Present, TargetLayout, TargetState
+    from keywright.planning.observed import Present, Sought, TargetLayout, TargetState
     from keywright.ports.stores import Store
 
 __all__ = ["Delivery", "Owner", "Sink"]
@@ -54,8 +54,8 @@ class Sink(Protocol):
         """Whether a store can be used, by ApiKeys of these namespaces; raises what a write to it would."""
         ...
 
-    async def read(self, namespace: str, name: str) -> TargetState:
-        """What stands there now: Absent, Present (ours) or Foreign."""
+    async def read(self, namespace: str, name: str, sought: Sought | None = None) -> TargetState:
+        """What stands there now: Absent, Present (ours) or Foreign; and whether that holds the plaintext that is sought."""
         ...
 
     async def rehearse(self, layout: TargetLayout, owner: Owner, version: str | None) -> None:
@@ -63,15 +63,25 @@ class Sink(Protocol):
         ...
 
     async def deliver(self, delivery: Delivery, version: str | None) -> Present:
-        """Write plaintext and record in one go."""
+        """Write plaintext and record in one go.
+
+        With an adopted layout also over a target of somebody else's, as long as that says that this owner may have it: what they
+        put there stays beside ours.
+        """
         ...
 
     async def fence(self, layout: TargetLayout, owner: Owner, mark: str, version: str | None) -> Present:
-        """Touch the target, so that a writer that saw `version` can no longer deliver. An absent one is made, empty, as ours."""
+        """Touch the target, so that a writer that saw `version` can no longer deliver. An absent one is made, empty, as ours.
+
+        With an adopted layout one of somebody else's becomes ours, as in `deliver`, with all that stands in it.
+        """
         ...
 
-    async def rewrite(self, layout: TargetLayout, owner: Owner, present: Present) -> Present:
-        """Lay the same key out anew: plaintext and record are read from the target itself. Conflict where they changed."""
+    async def rewrite(self, layout: TargetLayout, owner: Owner, record: KeyRecord, version: str) -> Present:
+        """Lay the same key out anew, with this record: the plaintext, known by its digest, is read from the target itself.
+
+        Conflict where another version stands there, or not that plaintext.
+        """
         ...
 
     async def prove(
@@ -84,6 +94,6 @@ class Sink(Protocol):
         """Destroy what older versions still hold of a dead key; what stands there now is left as it is. May be repeated."""
         ...
 
-    async def clean(self, namespace: str, name: str, version: str) -> None:
-        """Remove what is ours; what is gone already counts as done."""
+    async def clean(self, namespace: str, name: str, version: str, *, adopted: bool) -> None:
+        """Remove what is ours; what is gone already counts as done. Adopted: only what was put there since; the target stays."""
         ...

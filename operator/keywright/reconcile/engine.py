@@ -17,7 +17,9 @@ from keywright.reconcile.holding import issuers_named, makers_of
 from keywright.reconcile.inventory import Inventory
 from keywright.reconcile.observe import Observer
 from keywright.reconcile.reconciler import Reconciler
+from keywright.reconcile.restarting import Restarter
 from keywright.reconcile.stores import LookOver
+from keywright.reconcile.urgency import urgency
 from keywright.reconcile.worker import Workers
 from keywright.reconcile.workqueue import WorkQueue
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from keywright.ports.cluster import Cluster, Object
     from keywright.ports.issuer import IssuerFactory
     from keywright.ports.sink import Sink
+    from keywright.ports.workloads import Workloads
     from keywright.reconcile.directory import Ref
 
 __all__ = ["Engine", "Settings"]
@@ -65,6 +68,7 @@ class Engine:
         *,
         cluster: Cluster,
         sink: Sink,
+        workloads: Workloads,
         factory: IssuerFactory,
         settings: Settings,
         clock: Callable[[], datetime],
@@ -73,7 +77,7 @@ class Engine:
     ) -> None:
         """Wants a running event loop; asks nothing. `clock` gives aware UTC, `new_attempt_id` a random id at each call."""
         self._cluster = cluster
-        self.queue: WorkQueue[ResourceKey] = WorkQueue()
+        self.queue: WorkQueue[ResourceKey] = WorkQueue(lambda key: urgency(cluster.api_key(key), clock()))
         self.issuers: WorkQueue[Ref] = WorkQueue()
         self.holds: WorkQueue[Ref] = WorkQueue()
         self.stores: WorkQueue[Ref] = WorkQueue()
@@ -103,11 +107,13 @@ class Engine:
             sleep=asyncio.sleep,
             wake=self.queue.add,
         )
+        restarter = Restarter(workloads)
         observer = Observer(
             cluster=cluster,
             sink=sink,
             directory=self.directory,
             inventory=self.inventory,
+            restarter=restarter,
             cluster_id=settings.cluster_id,
             min_interval=settings.min_interval,
             late_window=settings.late_window,
@@ -118,6 +124,7 @@ class Engine:
             sink=sink,
             directory=self.directory,
             observer=observer,
+            restarter=restarter,
             clock=clock,
             sleep=asyncio.sleep,
         )

@@ -14,7 +14,7 @@ from keywright.api.reasons import Reason
 from keywright.errors import Ambiguous, Conflict, RateLimited, Rejected, Retryable, Terminal, Unavailable
 from keywright.keys import AttemptId, KeyRecord, Tag
 from keywright.planning.layout import beside, layout_digest_of
-from keywright.planning.observed import Absent, Failure, Foreign, IssuerFacts, Present, Refusal
+from keywright.planning.observed import Absent, Failure, Foreign, IssuerFacts, Present, Refusal, Sought, Unrolled
 from keywright.planning.places import in_vault
 from keywright.planning.steps import (
     AddFinalizer,
@@ -25,6 +25,7 @@ from keywright.planning.steps import (
     Look,
     PruneTarget,
     ReleaseFinalizer,
+    RestartWorkload,
     RevokeKey,
     RewriteTarget,
     Wait,
@@ -33,14 +34,15 @@ from keywright.planning.steps import (
 from keywright.ports.issuer import IssuedKey, KeyRequest
 from keywright.ports.sink import Delivery
 from keywright.reconcile.directory import ref_of, refusal_of
-from keywright.reconcile.observe import beyond_reach, with_target
+from keywright.reconcile.observe import beyond_reach, with_target, without_target
+from keywright.reconcile.urgency import urgency
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime
 
     from keywright.api.apikey import KeyIssuerIdentity
-    from keywright.planning.observed import Observed
+    from keywright.planning.observed import Observed, TargetState
     from keywright.planning.situation import Situation
     from keywright.planning.steps import Step
     from keywright.ports.cluster import Cluster, Object
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from keywright.ports.sink import Sink
     from keywright.reconcile.directory import IssuerDirectory
     from keywright.reconcile.observe import Observer
+    from keywright.reconcile.restarting import Restarter
 
 __all__ = ["Executor", "Taken"]
 
@@ -84,6 +87,7 @@ class Executor:
         sink: Sink,
         directory: IssuerDirectory,
         observer: Observer,
+        restarter: Restarter,
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
@@ -92,6 +96,7 @@ class Executor:
         self._sink = sink
         self._directory = directory
         self._observer = observer
+        self._restarter = restarter
         self._clock = clock
         self._sleep = sleep
 
@@ -111,7 +116,7 @@ class Executor:
                 fresh = step.status.attempt.id if step.purpose == "intent" and step.status.attempt else None
                 return Taken(stands, replace(observed, fresh_attempt=AttemptId(fresh) if fresh else None))
             case IssueAndDeliver():
-                observed = await self._issue_and_deliver(step, s)
+                observed = await self._issue_and_deliver(step, s, urgency(seen, self._clock()))
                 return Taken(seen, observed, done=observed.failure is None)
             case FenceTarget():
                 observed = await self._fence(step, s)
@@ -128,6 +133,10 @@ class Executor:
             case PruneTarget():
                 observed = await self._prune(step, s)
                 return Taken(seen, observed, done=step.key_id in observed.pruned)
+            case RestartWorkload():
+                observed = await self._restarter.restart(step, s)
+                state = observed.rollouts.get((step.value, step.workload))
+                return Taken(seen, observed, done=not isinstance(state, Unrolled))
             case ReleaseFinalizer():
                 await self._cluster.remove_finalizer(seen)
                 return Taken(seen, observed, gone=True)
@@ -145,7 +154,7 @@ class Executor:
         facts = s.observed.issuer
         return replace(s.observed, issuer=replace(facts, held=True) if isinstance(facts, IssuerFacts) else facts)
 
-    async def _issue_and_deliver(self, step: IssueAndDeliver, s: Situation) -> Observed:
+    async def _issue_and_deliver(self, step: IssueAndDeliver, s: Situation, rank: float) -> Observed:
         # What was read before the request says nothing of what stands after it.
         observed = replace(
             s.observed,
@@ -161,6 +170,7 @@ class Executor:
             workspace_id=step.workspace_id,
             user_id=step.user_id,
             expiration=step.expiration,
+            urgency=rank,
         )
         try:
             client = await self._directory.client(step.attempt.issuer, key.namespace)
@@ -255,13 +265,13 @@ class Executor:
                 continue
             if isinstance(target, Present) and target.record and target.record.attempt == record.attempt:
                 return target
-            if isinstance(target, Foreign) or (isinstance(target, Present) and target.owner != record.owner):
+            if not _may_take(target, delivery):
                 trouble = "somebody else took the target"
                 break
             if not held or (isinstance(target, Present) and target.fence == record.attempt):
                 trouble = "another process took over the attempt"
                 break
-            version = target.version if isinstance(target, Present) else None
+            delivery, version = _over(target, delivery)
         return Failure(
             Reason.DELIVERY_FAILED,
             f"The new key could not be delivered and is revoked: {trouble}.",
@@ -301,10 +311,12 @@ class Executor:
     async def _rewrite(self, step: RewriteTarget, s: Situation) -> Observed:
         name = step.layout.name
         target = s.observed.targets.get(name)
-        if not isinstance(target, Present):
+        if not isinstance(target, Present | Foreign):
             raise Conflict("the target is gone")
+        # An ApiKey that was re-created, and adopted the key, is the owner from now on.
+        record = replace(step.record, owner=s.owner.key, owner_uid=s.owner.uid)
         try:
-            rewritten = await self._sink.rewrite(step.layout, s.owner, target)
+            rewritten = await self._sink.rewrite(step.layout, s.owner, record, target.version)
         except Rejected as error:
             return replace(s.observed, rehearsal=Refusal(Reason.of(error.reason, Reason.TARGET_REFUSED), str(error)))
         observed = self._observer.rewrote(s, layout_digest_of(step.layout, s.owner))
@@ -337,18 +349,36 @@ class Executor:
         observed, namespace = s.observed, s.observed.subject.key.namespace
         version = step.version
         if version is None:
-            target = await self._sink.read(namespace, step.name)
+            sought = Sought(s.layout_at(step.name), s.delivered)
+            target = await self._sink.read(namespace, step.name, sought)
+            observed = with_target(observed, step.name, target)
+            s = replace(s, observed=observed)
             if isinstance(target, Present) and _belongs(target, s):
                 version = target.version
-            else:
-                observed = with_target(observed, step.name, target)
+            elif step.name == s.home and s.stripped and not isinstance(observed.rehearsal, Refusal):
+                return observed  # ours all the same, and made so first
         if version is not None:
+            adopted = s.adopted_at(step.name)
             try:
-                await self._sink.clean(namespace, step.name, version)
+                await self._sink.clean(namespace, step.name, version, adopted=adopted)
             except Rejected as error:
                 return replace(observed, unclean={**observed.unclean, step.name: str(error)})
-            observed = with_target(observed, step.name, Absent())
+            observed = without_target(observed, step.name) if adopted else with_target(observed, step.name, Absent())
         return replace(observed, cleaned=observed.cleaned | {step.name})
+
+
+def _may_take(target: TargetState, delivery: Delivery) -> bool:
+    """Whether the delivery may go over what stands there now: nothing, what is ours, or what it is to adopt."""
+    if isinstance(target, Foreign):
+        return delivery.layout.adopted and target.adoptable_by == delivery.owner.key.name
+    return isinstance(target, Absent) or target.owner == delivery.owner.key
+
+
+def _over(target: TargetState, delivery: Delivery) -> tuple[Delivery, str | None]:
+    """The delivery for what stands there now; where something that was to be adopted is gone, what is made is ours alone."""
+    if isinstance(target, Absent):
+        return replace(delivery, layout=replace(delivery.layout, adopted=False)), None
+    return delivery, target.version
 
 
 def _belongs(target: Present, s: Situation) -> bool:

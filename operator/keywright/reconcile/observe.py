@@ -11,7 +11,7 @@ from keywright.api.reasons import Reason
 from keywright.errors import Ambiguous, Conflict, RateLimited, Rejected, Retryable, Terminal, Unavailable
 from keywright.keys import KeyId, ResourceKey
 from keywright.planning.layout import beside
-from keywright.planning.observed import Absent, Fact, Observed, Present, Refusal, Rewriting, Subject
+from keywright.planning.observed import Absent, Fact, Observed, Present, Refusal, Rewriting, Sought, Subject
 from keywright.planning.places import in_vault, place_of
 from keywright.ports.cluster import FINALIZER
 
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from keywright.ports.sink import Sink
     from keywright.reconcile.directory import IssuerDirectory
     from keywright.reconcile.inventory import Inventory
+    from keywright.reconcile.restarting import Restarter
 
-__all__ = ["Observer", "beyond_reach", "store_refusal", "subject_of", "with_target"]
+__all__ = ["Observer", "beyond_reach", "store_refusal", "subject_of", "with_target", "without_target"]
 
 _ROTATE = "keywright.dev/rotate"
 _COMPROMISED = "keywright.dev/compromised"
@@ -61,6 +62,12 @@ def with_target(observed: Observed, name: str, target: TargetState) -> Observed:
     return replace(observed, targets={**observed.targets, name: target}, fresh=observed.fresh | {name})
 
 
+def without_target(observed: Observed, name: str) -> Observed:
+    """What stands there now was not looked at."""
+    targets = {at: target for at, target in observed.targets.items() if at != name}
+    return replace(observed, targets=targets, fresh=observed.fresh - {name})
+
+
 def store_refusal(error: KeywrightError) -> Refusal:
     """What a store's error means to an ApiKey that delivers into it."""
     if isinstance(error, Terminal):
@@ -88,6 +95,7 @@ class Observer:
         sink: Sink,
         directory: IssuerDirectory,
         inventory: Inventory,
+        restarter: Restarter,
         cluster_id: str,
         min_interval: float,
         late_window: float,
@@ -98,6 +106,7 @@ class Observer:
         self._sink = sink
         self._directory = directory
         self._inventory = inventory
+        self._restarter = restarter
         self._cluster_id = cluster_id
         self._min_interval = min_interval
         self._late_window = late_window
@@ -179,6 +188,10 @@ class Observer:
                 return await self._read_target(s, step.target)
             case Fact.REHEARSAL:
                 return await self._rehearse(s)
+            case Fact.ROLLOUT:
+                if step.workload is None:
+                    raise Rejected("a look at a rollout needs a workload", reason="InvalidSpec")
+                return await self._restarter.look(step.workload, s)
             case Fact.NAMESPACE:
                 return replace(observed, namespace_ending=await self._cluster.is_ending(key.namespace))
 
@@ -204,8 +217,10 @@ class Observer:
     async def _read_target(self, s: Situation, name: str | None) -> Observed:
         if name is None:
             raise Rejected("a read needs a target", reason="InvalidSpec")
+        layout = s.layout_at(name)
         try:
-            target = beside(await self._sink.read(s.observed.subject.key.namespace, name), s.layout_at(name))
+            target = await self._sink.read(s.observed.subject.key.namespace, name, Sought(layout, s.delivered))
+            target = beside(target, layout)
         except (Retryable, Terminal, Ambiguous) as error:
             if not in_vault(name):
                 raise

@@ -25,6 +25,7 @@ from keywright.planning.steps import (
     IssueAndDeliver,
     Look,
     ReleaseFinalizer,
+    RestartWorkload,
     RevokeKey,
     Wait,
     WriteStatus,
@@ -105,7 +106,7 @@ class Reconciler:
                 self._count_irrevocable(situation)
                 self._tell(seen, decision)
                 return max(_SOONEST, step.until - self._clock()) if step.until else None
-            if isinstance(step, RevokeKey):
+            if isinstance(step, RevokeKey | RestartWorkload):
                 self._up_to_date(seen)
             taken = await self._executor.take(step, situation, seen)
             if taken.done:
@@ -123,14 +124,14 @@ class Reconciler:
         return _RESTLESS
 
     def _up_to_date(self, seen: Object) -> None:
-        """Nothing guards a revocation but this: raises Conflict where the watch has shown the ApiKey to be another by now.
+        """Nothing guards a revocation or a restart but this: raises Conflict where the watch has shown the ApiKey to be another by now.
 
         A pass may have stood still since it decided; a status that was restored meanwhile may name this key as the current one.
         """
         meta = seen["metadata"]
         newest = self._cluster.api_key(ResourceKey(meta["namespace"], meta["name"]))
         if newest is not None and int(newest["metadata"]["resourceVersion"]) > int(meta["resourceVersion"]):
-            raise Conflict("it was changed while a key was about to be revoked")
+            raise Conflict("it was changed while a key was about to be revoked, or a workload to be restarted")
 
     async def _unreadable(self, seen: Object, error: Rejected) -> timedelta:
         """Spec or status cannot be read: say so, touch nothing else."""
@@ -171,6 +172,8 @@ class Reconciler:
                 self._metrics.attempts_closed.labels(decision.reason).inc()
             case RevokeKey():
                 self._metrics.revoked.inc()
+            case RestartWorkload():
+                self._metrics.restarted.inc()
             case _:
                 pass
 

@@ -1,0 +1,225 @@
+"""What others do to a Secret of ours is repaired: without a new key where the plaintext still stands there, else with exactly one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.e2e.conftest import MIN_INTERVAL
+from tests.e2e.together import Scenarios
+from tests.running import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.e2e.team import Team
+
+pytestmark = [pytest.mark.plane, pytest.mark.xdist_group("served")]
+scenarios = Scenarios()
+
+TEMPLATE = {"MISTRAL_API_KEY": "${api_key}", "config.ini": "key=${api_key}\nid=${key_id}\n"}
+
+
+def looks(team: Team) -> dict[str, Any]:
+    """Labels, annotations, owners and data of the Secret: all that a repair puts back."""
+    secret = team.secret() or {"metadata": {}}
+    parts = {name: secret["metadata"].get(name) for name in ("labels", "annotations", "ownerReferences")}
+    return parts | {"data": secret.get("data")}
+
+
+def replaced_by(team: Team, **metadata: Any) -> None:
+    """The Secret's data, and of its metadata this alone: kubectl replace."""
+    path = f"/api/v1/namespaces/{team.namespace}/secrets/search-key"
+    team.plane.call("PUT", path, {"metadata": {"name": "search-key", **metadata}, "data": team.secret()["data"]})
+
+
+def patched(**metadata: Any) -> Callable[[Team], None]:
+    """A merge patch of its metadata."""
+    return lambda team: team.patch_secret("search-key", {"metadata": metadata})
+
+
+STRANGER = {
+    "apiVersion": "keywright.dev/v1alpha1",
+    "kind": "ApiKey",
+    "name": "stranger",
+    "uid": "11111111-2222-4333-8444-555555555555",
+}
+
+
+@scenarios.of(
+    all_annotations=patched(annotations=None),
+    the_record=patched(annotations={"keywright.dev/key-id": "somebody's own"}),
+    the_digest=patched(annotations={"keywright.dev/digest": None}),
+    the_layout=patched(annotations={"keywright.dev/layout": "{}"}),
+    whose_it_is=patched(annotations={"keywright.dev/apikey": None, "keywright.dev/apikey-uid": None}),
+    the_label=patched(labels={"keywright.dev/managed": None}),
+    the_labels_and_annotations=patched(labels=None, annotations=None),
+    the_owner=patched(ownerReferences=None),
+    another_owner=patched(ownerReferences=[STRANGER]),
+    all_but_the_data=replaced_by,
+)
+def what_was_stripped_is_put_back_without_a_new_key(team: Team, case: Callable[[Team], None]):
+    """Whatever it was: it looks as before, the platform was asked for one key in all, and that one works."""
+    team.create()
+    status = team.ready()
+    before = looks(team)
+    case(team)
+    wait_for(lambda: looks(team) == before, "it looks as before")
+    assert team.made() == 1
+    assert team.sandbox.accepts(team.text())
+    assert team.ready()["keyId"] == status["keyId"]
+    team.delete()
+    team.gone()
+    wait_for(lambda: team.secret() is None, "it is ours, and goes")
+
+
+@scenarios
+def a_template_s_texts_are_known_again(team: Team):
+    """Also where no text is the plaintext alone, and the key's id stands in one."""
+    team.create(target={"secret": {"name": "search-key", "template": TEMPLATE}})
+    team.ready()
+    before = looks(team)
+    replaced_by(team)
+    wait_for(lambda: looks(team) == before, "it looks as before")
+    assert team.made() == 1
+    assert team.sandbox.accepts(team.text(key="MISTRAL_API_KEY"))
+
+
+@scenarios
+def a_new_layout_costs_no_key(team: Team):
+    """Data key, template, labels and annotations: rewritten each time, with the same plaintext."""
+    team.create()
+    team.ready()
+    plaintext = team.text()
+    for secret, key in (
+        ({"key": "another"}, "another"),
+        ({"key": None, "template": TEMPLATE}, "MISTRAL_API_KEY"),
+        ({"labels": {"example.com/a": "1"}, "annotations": {"example.com/b": "2"}}, "MISTRAL_API_KEY"),
+        ({"labels": None, "annotations": None}, "MISTRAL_API_KEY"),
+    ):
+        team.patch("search", {"spec": {"target": {"secret": secret}}})
+
+        def laid_out(secret: dict[str, Any] = secret, key: str = key) -> bool:
+            there = looks(team)
+            wanted = secret.get("labels", {}) or {}
+            return key in there["data"] and ("example.com/a" in there["labels"]) is bool(wanted)
+
+        wait_for(laid_out, f"the layout {secret} stands there")
+        assert team.text(key=key) == plaintext
+    assert team.made() == 1
+    assert team.sandbox.accepts(plaintext)
+
+
+@scenarios.of(
+    deleted=lambda team: team.delete_secret("search-key"),
+    changed=lambda team: team.patch_secret("search-key", {"stringData": {"api-key": "somebody's own"}}),
+    taken_out=lambda team: team.patch_secret("search-key", {"data": {"api-key": None, "other": "eA=="}}),
+    changed_and_stripped=lambda team: team.patch_secret(
+        "search-key", {"stringData": {"api-key": "somebody's own"}, "metadata": {"annotations": None}}
+    ),
+)
+def a_plaintext_that_is_lost_costs_one_key(team: Team, case: Callable[[Team], None]):
+    """Exactly one more is asked for, and it works."""
+    team.create(rotation={"overlap": "0s"})
+    team.ready()
+    old = team.text()
+    case(team)
+    status = team.ready(revision=2)
+    assert team.sandbox.accepts(team.text())
+    wait_for(lambda: [k["key_id"] for k in team.live_keys()] == [status["keyId"]], "one key lives")
+    assert not team.sandbox.accepts(old)
+    assert team.made() == 2
+
+
+@scenarios
+def a_copy_in_another_api_keys_name_is_not_taken(team: Team):
+    """I6: the plaintext is there, and the Secret says that it is somebody else's."""
+    team.create()
+    team.ready()
+    annotations = {"keywright.dev/apikey": f"{team.namespace}/another", "keywright.dev/apikey-uid": "another"}
+    replaced_by(team, annotations=annotations)
+    assert "search-key" in team.says("TargetForeign", of_type="Stalled")
+    assert looks(team)["annotations"] == annotations
+    assert team.made() == 1
+
+
+@scenarios
+def suspended_nothing_is_repaired(team: Team):
+    """U3: what was stripped stays so and the key works; a lost plaintext is said; both are repaired when it is lifted."""
+    team.create(rotation={"overlap": "0s"})
+    team.ready()
+    before = looks(team)
+    team.patch("search", {"spec": {"suspend": True}})
+    team.says("Suspended")
+    replaced_by(team)
+    bare = looks(team)
+    team.patch("search", {"metadata": {"annotations": {"keywright.dev/rotate": "looked at"}}})
+    assert "A key is issued once spec.suspend is false" in wait_for(
+        lambda: "keywright.dev/rotate" in (words := team.condition()["message"]) and words, "it was looked at"
+    )
+    assert looks(team) == bare
+    assert team.condition()["status"] == "True"
+    assert team.made() == 1
+    team.patch("search", {"metadata": {"annotations": {"keywright.dev/rotate": None}}, "spec": {"suspend": False}})
+    wait_for(lambda: looks(team) == before, "it looks as before")
+    assert team.made() == 1
+    team.patch("search", {"spec": {"suspend": True}})
+    team.says("Suspended")
+    team.patch_secret("search-key", {"stringData": {"api-key": "somebody's own"}})
+    wait_for(lambda: team.condition()["status"] == "False", "the loss is said")
+    assert team.made() == 1
+    team.patch("search", {"spec": {"suspend": False}})
+    team.ready(revision=2)
+    assert team.sandbox.accepts(team.text())
+    assert team.made() == 2
+
+
+@contextmanager
+def overwriting(team: Team) -> Iterator[None]:
+    """Another controller that holds its own value under our data key for as long as this lasts."""
+    over = threading.Event()
+    path = f"/api/v1/namespaces/{team.namespace}/secrets/search-key?fieldManager=rogue-controller"
+
+    def write() -> None:
+        while not over.wait(0.05):
+            with suppress(RuntimeError):
+                team.plane.call(
+                    "PATCH", path, {"stringData": {"api-key": "its own"}}, content_type="application/merge-patch+json"
+                )
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@scenarios
+def who_overwrites_it_again_and_again_is_named(team: Team):
+    """K11: Stalled with the field manager's name; no more than one key per interval; well again once that has stopped."""
+    team.create(rotation={"overlap": "0s"})
+    team.ready()
+    begun = time.monotonic()
+    with overwriting(team):
+        words = team.says("TargetDrifted", of_type="Stalled")
+        assert "the field manager rogue-controller has changed it again" in words
+        wait_for(lambda: team.made() >= 4, "it was repaired again")
+        made, lasted = team.made(), time.monotonic() - begun
+    assert made <= 2 + lasted / MIN_INTERVAL
+    status = wait_for(
+        lambda: (said := team.status()) and not said.get("previous") and team.sandbox.accepts(team.text()) and said,
+        "it holds its key again",
+    )
+    assert [k["key_id"] for k in team.live_keys()] == [status["keyId"]]
+    wait_for(lambda: not team.condition(of_type="Stalled"), "nothing is wrong any more")
+
+
+@pytest.mark.parametrize("scenario", scenarios.names)
+def test_drift(scenario: str, outcome: Callable[[Scenarios, str], None]):
+    """What the scenario's own sentence says."""
+    outcome(scenarios, scenario)

@@ -1,0 +1,385 @@
+"""A Secret that somebody gave away, and one that somebody changed: the engine over fakes, with crashes at every boundary."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from tests.reconcile.world import KEY, SECRET, World
+
+from keywright.planning.layout import Owner
+
+BY_HAND = "hand-made-0123456789abcdef"
+GIVEN = {"plaintext": None, "texts": {"api-key": BY_HAND, "theirs": "x"}, "adoptable_by": "pipeline"}
+ADOPT = {"secret": {"name": SECRET.name, "adopt": True}}
+
+
+class Crash(BaseException):
+    """The process is gone."""
+
+
+def a_world(**spec) -> World:
+    """With a Secret that is given away, and an ApiKey that takes it."""
+    world = World()
+    world.sink.put_foreign(SECRET, **GIVEN)
+    world.create(**{"target": ADOPT, **spec})
+    return world
+
+
+def told(world: World, reason: str) -> list[str]:
+    """The messages of events."""
+    return [event.message for event in world.cluster.events if event.reason == reason]
+
+
+async def test_a_secret_that_is_given_away_takes_the_key():
+    """One request; what others put there stays through rotation, a new layout and the deletion; the hand-made key is named by its end."""
+    world = a_world()
+    await world.settle()
+    world.one_key()
+    assert world.platform.posts == 1
+    assert world.sink.stored[SECRET].others == {"theirs": "x"}
+    [message] = told(world, "HandMadeReplaced")
+    assert "the key ending in …cdef" in message
+    assert BY_HAND not in message
+    assert world.status().target.adopted
+    world.annotate(rotate="now")
+    await world.settle()
+    world.edit(target={"secret": {"name": SECRET.name, "key": "another", "adopt": False}})
+    await world.settle()
+    world.one_key()
+    assert (world.platform.posts, world.sink.stored[SECRET].others) == (2, {"theirs": "x"})
+    assert len(told(world, "HandMadeReplaced")) == 1
+    world.delete()
+    await world.settle()
+    world.nothing_left()
+    there = world.sink.stored[SECRET]
+    assert (there.owner, there.texts, there.record) == (None, {"theirs": "x"}, {})
+
+
+async def test_retain_leaves_key_and_secret_and_a_re_created_api_key_takes_both():
+    """Without a request; and the Secret is still somebody else's at the end."""
+    world = a_world(deletionPolicy="Retain")
+    await world.settle()
+    key = world.record().key_id
+    world.delete()
+    await world.settle()
+    assert world.record().key_id == key
+    assert world.live() == {key}
+    world.create(target=ADOPT)
+    await world.settle()
+    world.one_key()
+    assert (world.platform.posts, world.status().key_id) == (1, key)
+    world.delete()
+    await world.settle()
+    assert world.live() == set()
+    assert world.sink.stored[SECRET].texts == {"theirs": "x"}
+
+
+async def test_it_is_given_away_later():
+    """Refused until both have said so, with no request; then it heals by itself."""
+    world = World()
+    world.sink.put_foreign(SECRET, **{**GIVEN, "adoptable_by": None})
+    world.create()
+    await world.settle(within=timedelta(seconds=1))
+    assert world.says()[1] == "TargetForeign"
+    world.edit(target=ADOPT)
+    await world.settle(within=timedelta(seconds=1))
+    assert world.says()[1] == "TargetForeign"
+    world.sink.put_back(SECRET, replace(world.sink.stored[SECRET], adoptable_by="pipeline"))
+    await world.settle(within=timedelta(seconds=30))
+    world.one_key()
+    assert world.platform.posts == 1
+
+
+async def test_a_moved_target_leaves_the_adopted_secret_to_its_owner():
+    """Only ours goes from the place that was left; and the next place may be adopted, too."""
+    world = a_world(rotation={"overlap": "0s"})
+    await world.settle()
+    elsewhere = replace(SECRET, name="elsewhere")
+    world.sink.put_foreign(elsewhere, **GIVEN)
+    world.edit(target={"secret": {"name": "elsewhere", "adopt": True}})
+    await world.settle()
+    world.one_key(secret=elsewhere)
+    there = world.sink.stored[SECRET]
+    assert (there.owner, there.texts) == (None, {"theirs": "x"})
+    assert world.sink.stored[elsewhere].others == {"theirs": "x"}
+
+
+async def test_the_end_of_expiry_date_takes_only_ours():
+    """afterEnd: Clean."""
+    world = a_world(expiry={"date": "2026-11-26", "afterEnd": "Clean"})
+    await world.settle()
+    world.now += timedelta(days=3)
+    await world.settle()
+    there = world.sink.stored[SECRET]
+    assert (there.owner, there.texts) == (None, {"theirs": "x"})
+    assert any("which was adopted" in message for message in told(world, "TargetCleaned"))
+    assert world.platform.posts == 1
+
+
+async def test_an_adopted_secret_that_was_deleted_is_ours_afterwards():
+    """What is made in its place goes with the ApiKey."""
+    world = a_world()
+    await world.settle()
+    world.sink.remove(SECRET)
+    world.now += timedelta(minutes=6)
+    await world.settle()
+    world.one_key()
+    assert not world.status().target.adopted
+    world.delete()
+    await world.settle()
+    assert SECRET not in world.sink.stored
+
+
+BOUNDARIES = [
+    f"{when} {call}"
+    for when in ("before", "after")
+    for call in ("patch_status attempt of ApiKey", "create", "deliver", "patch_status of ApiKey", "fence", "clean")
+]
+
+
+RECOVERY = ("fence", "clean")
+
+
+@pytest.mark.parametrize("first", BOUNDARIES)
+@pytest.mark.parametrize("ending", [False, True])
+async def test_a_crash_while_adopting_loses_nothing(first: str, *, ending: bool):
+    """Wherever the operator dies, in the midst of a recovery as well: one key, or none once deleted, and the foreign data whole."""
+    world = a_world()
+
+    async def die(at: str) -> None:
+        struck = []
+
+        def strike(_met: int, call: str) -> None:
+            if call == at and not struck:
+                struck.append(call)
+                raise Crash
+
+        world.faults.strike = strike
+        with suppress(Crash):
+            await world.settle(within=timedelta(minutes=20))
+        assert struck
+        world.faults.calm()
+        world.start()
+
+    if first.partition(" ")[2] in RECOVERY:
+        await die("after create")
+        if ending:
+            world.delete()
+    if ending or not first.endswith("clean"):
+        await die(first)
+    if ending and ("ApiKey", KEY) in world.cluster.stored:
+        world.delete()
+    await world.quieten()
+    there = world.sink.stored[SECRET]
+    if ending:
+        world.nothing_left()
+        assert there.texts["theirs"] == "x"
+        assert there.adoptable_by == "pipeline"
+    else:
+        world.one_key()
+        assert there.others == {"theirs": "x"}
+        assert there.adopted
+        assert BY_HAND not in there.texts.values()
+
+
+async def test_a_frozen_operator_cannot_deliver_into_what_was_given_back():
+    """Between its request and its delivery another recovered the attempt, and the ApiKey went: the foreign data stays as it was."""
+    world = a_world()
+
+    def overtake(_met: int, call: str) -> None:
+        if call == "before deliver":
+            world.faults.strike = lambda _met, _call: None
+            there = world.sink.stored[SECRET]
+            world.sink.put_back(SECRET, replace(there, texts={"api-key": "another's"}, adoptable_by=None))
+
+    world.faults.strike = overtake
+    await world.settle()
+    assert world.sink.stored[SECRET].texts == {"api-key": "another's"}
+    assert world.live() == set()
+    assert world.says()[1] == "TargetForeign"
+
+
+async def test_a_conflict_on_the_way_delivers_all_the_same():
+    """Its owner touched it in between, and still gives it away: what they wrote stays."""
+    world = a_world()
+
+    def touch(_met: int, call: str) -> None:
+        if call == "before deliver":
+            world.faults.strike = lambda _met, _call: None
+            there = world.sink.stored[SECRET]
+            world.sink.put_back(SECRET, replace(there, texts={**there.texts, "late": "y"}))
+
+    world.faults.strike = touch
+    await world.settle()
+    world.one_key()
+    assert world.platform.posts == 1
+    assert world.sink.stored[SECRET].others == {"theirs": "x", "late": "y"}
+
+
+async def test_two_api_keys_for_one_secret_that_is_given_away():
+    """K10: the annotation names one; the other is refused, before and after."""
+    world = a_world()
+    other = replace(SECRET, name="other")
+    await world.settle()
+    world.create(other, target=ADOPT)
+    await world.settle(other)
+    assert world.says(other)[1] == "TargetConflict"
+    world.one_key()
+    assert world.platform.posts == 1
+
+
+STRIPPINGS = {
+    "all but the data": lambda world: world.sink.strip(SECRET),
+    "the annotations": lambda world: world.sink.put_back(
+        SECRET, replace(world.sink.stored[SECRET], record={}, layout_digest="drifted", adopted=None)
+    ),
+    "the label": lambda world: world.sink.undo_layout(SECRET),
+    "the record of another key": lambda world: world.sink.put_back(
+        SECRET, replace(world.sink.stored[SECRET], record={**world.sink.stored[SECRET].record, "key-id": "another"})
+    ),
+}
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+@pytest.mark.parametrize("what", STRIPPINGS)
+async def test_what_was_stripped_is_put_back_without_a_request(what: str, *, adopted: bool):
+    """The record, the looks and whose it is, as they were; an adopted one's foreign data too."""
+    world = a_world() if adopted else World()
+    if not adopted:
+        world.create()
+    await world.settle()
+    before = world.sink.stored[SECRET]
+    STRIPPINGS[what](world)
+    await world.settle()
+    world.one_key()
+    after = world.sink.stored[SECRET]
+    assert world.platform.posts == 1
+    given = {"version": 0, "adoptable_by": None}
+    assert replace(after, **given) == replace(before, **given)
+    world.delete()
+    await world.settle()
+    world.nothing_left()
+    assert (SECRET in world.sink.stored) is adopted
+
+
+async def test_a_stripped_secret_is_cleaned_with_its_api_key():
+    """Stripped while nobody looked, then deleted: the plaintext tells that it is ours."""
+    world = World()
+    world.create()
+    await world.settle()
+    world.sink.strip(SECRET)
+    world.delete()
+    await world.settle()
+    world.nothing_left()
+    assert SECRET not in world.sink.stored
+
+
+async def test_a_stripped_secret_that_is_retained_keeps_its_key():
+    """It is not taken for lost: the key lives, and a re-created ApiKey finds it."""
+    world = World()
+    world.create(deletionPolicy="Retain")
+    await world.settle()
+    key = world.status().key_id
+    world.sink.strip(SECRET)
+    world.delete()
+    await world.settle()
+    assert world.live() == {key}
+    assert world.record().key_id == key
+    world.create(deletionPolicy="Retain")
+    await world.settle()
+    world.one_key()
+    assert world.platform.posts == 1
+
+
+async def test_a_secret_stripped_again_and_again_costs_a_write_per_minute():
+    """No war of writes with another controller, and no key; the key works all the while."""
+    world = World()
+    world.create()
+    await world.settle()
+    begun, writes = world.now, len(world.sink.writes)
+    for _ in range(100):
+        world.sink.strip(SECRET)
+        await world.settle(within=timedelta(seconds=1))
+        assert world.says()[0] == "True"
+        world.now += timedelta(seconds=3)
+    assert len(world.sink.writes) - writes <= (world.now - begun) / timedelta(minutes=1) + 1
+    assert world.platform.posts == 1
+    await world.quieten()
+    world.one_key()
+
+
+async def test_suspended_nothing_is_put_back():
+    """U3: until it is lifted; the key works and is called so."""
+    world = World()
+    world.create()
+    await world.settle()
+    world.edit(suspend=True)
+    await world.settle()
+    writes = len(world.sink.writes)
+    for strip in (world.sink.undo_layout, world.sink.strip):
+        strip(SECRET)
+        await world.settle()
+        assert world.says()[:2] == ("True", "Suspended")
+    assert len(world.sink.writes) == writes
+    world.edit(suspend=False)
+    await world.settle()
+    world.one_key()
+    assert world.platform.posts == 1
+
+
+async def test_suspended_a_lost_plaintext_waits():
+    """U3: said, not issued; then one key."""
+    world = World()
+    world.create()
+    await world.settle()
+    world.edit(suspend=True)
+    await world.settle()
+    world.sink.spoil(SECRET)
+    await world.settle()
+    assert world.says()[:2] == ("False", "Suspended")
+    assert world.platform.posts == 1
+    world.edit(suspend=False)
+    world.now += timedelta(minutes=6)
+    await world.settle()
+    world.one_key()
+    assert world.platform.posts == 2
+
+
+async def test_who_overwrites_the_secret_again_is_named():
+    """K11: one key per interval, and Stalled with the field manager's name while the next one waits; then it heals."""
+    world = World()
+    world.create()
+    await world.settle()
+    world.now += timedelta(minutes=6)
+    for _ in range(3):
+        world.sink.spoil(SECRET)
+        await world.settle(within=timedelta(seconds=1))
+    assert world.platform.posts == 2
+    stalled = world.status().condition("Stalled")
+    assert stalled
+    assert "the field manager somebody has changed it again" in stalled.message
+    assert stalled.reason == "TargetDrifted"
+    assert world.says()[:2] == ("False", "TargetDrifted")
+    await world.quieten()
+    world.one_key()
+    assert world.platform.posts == 3
+    assert world.status().condition("Stalled") is None
+
+
+async def test_another_api_keys_secret_with_this_plaintext_stays():
+    """I6: a copy of the key is no proof where the Secret itself names somebody else."""
+    world = World()
+    world.create()
+    await world.settle()
+    copy = replace(
+        world.sink.stored[SECRET], owner=Owner(replace(SECRET, name="other"), "other-uid", "c1u5ter0", bound=True)
+    )
+    world.sink.put_back(SECRET, copy)
+    world.now += timedelta(minutes=6)
+    await world.settle()
+    assert world.sink.stored[SECRET].owner == copy.owner
+    assert world.says()[:2] == ("False", "TargetForeign")
+    assert world.platform.posts == 1
