@@ -193,7 +193,9 @@ class Acts:
         self._change_secret(arg, record={}, layout_digest="drifted", fence=None, adopted=None, **whole)
 
     def _give_secret(self, arg: int) -> None:
-        """Somebody makes a Secret by hand and gives it to the ApiKey: whether that takes it is for the spec to say."""
+        """Somebody makes a Secret by hand and gives it to the ApiKey: whether that takes it is for the spec. None in Vault."""
+        if self._world.history.vault:
+            return
         secret = self._secret(arg)
         self._world.invariants.loses(self._site, secret)
         texts = {"api-key": "by hand", "theirs": "theirs"}
@@ -202,6 +204,8 @@ class Acts:
         self._world.invariants.gives(self._site, secret, self._site.secrets.put(secret, given))
 
     def _edit_adopt(self, arg: int) -> None:
+        if self._world.history.vault:
+            return
         obj = self._api_key()
         secret = obj["spec"]["target"]["secret"] if obj else {}
         self._edit(target={"secret": {**secret, "adopt": arg % 4 != 0}})
