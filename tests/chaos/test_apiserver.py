@@ -54,7 +54,7 @@ FOR_KEYWRIGHT = {
 def fifty(world: World, **options: Any) -> Iterator[tuple[Stage, ChaosOperator, list[str]]]:
     """Fifty ApiKeys that are being issued: slowly enough that there is a midst to it. `options`: the operator's."""
     with world.stage() as stage:
-        stage.patch_issuer({"spec": {"requests": {"perSecond": 25, "burst": 5}}})
+        stage.patch_issuer({"spec": {"requests": {"perSecond": 10, "burst": 5}}})
         operator = stage.an_operator(**options)
         names = [f"key-{i:02}" for i in range(MANY)]
         with ThreadPoolExecutor(8) as pool:

@@ -52,7 +52,10 @@ from keywright.planning.steps import (
 
 @dataclass(frozen=True)
 class Row:
-    """One situation and what is decided; `of` are attributes of the step, `says` a part of Ready's message, or of the decision's."""
+    """One situation and what is decided; `of` are attributes of the step, `says` a part of Ready's message, or of the decision's.
+
+    `ready`: its status, where that matters.
+    """
 
     step: type
     reason: Reason
@@ -62,6 +65,7 @@ class Row:
     of: dict[str, Any] = field(default_factory=dict)
     says: str = ""
     types: tuple[str, ...] = ()
+    ready: str = ""
 
     def holds(self) -> None:
         """The step, its reason, and what Ready says."""
@@ -74,6 +78,7 @@ class Row:
             conditions = {c.type: c for c in decision.step.status.conditions}
             assert self.says in conditions["Ready"].message if self.says else True, conditions["Ready"].message
             assert not self.types or tuple(conditions) == self.types
+            assert not self.ready or conditions["Ready"].status == self.ready
             assert reread(decision.step.status) == reread(reread(decision.step.status))
         else:
             assert self.says in decision.message

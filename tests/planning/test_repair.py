@@ -145,6 +145,15 @@ DRIFT = {
         says="Suspended: it is not renewed or repaired",
         types=("Ready",),
     ),
+    "stripped while suspended, and a trigger waits: the key is still called a working one": Row(
+        WriteStatus,
+        Reason.SUSPENDED,
+        spec=an_api_key(suspend=True),
+        status=settled(),
+        seen=all_known(STRIPPED, subject=a_subject(rotate="now")),
+        says="Suspended: keywright.dev/rotate got a new value.",
+        ready="True",
+    ),
     "stripped again within a minute: not put back at once": Row(
         Wait,
         Reason.ISSUED,

@@ -219,6 +219,28 @@ async def test_a_conflict_on_the_way_delivers_all_the_same():
     assert world.sink.stored[SECRET].others == {"theirs": "x", "late": "y"}
 
 
+async def test_what_was_to_be_adopted_is_deleted_on_the_way():
+    """Between the request and the delivery: what is made in its place is ours alone, and goes with the ApiKey."""
+    world = a_world()
+
+    def delete(_met: int, call: str) -> None:
+        if call == "before deliver":
+            world.faults.strike = lambda _met, _call: None
+            world.sink.remove(SECRET)
+
+    world.faults.strike = delete
+    await world.settle()
+    world.one_key()
+    assert world.platform.posts == 1
+    there = world.sink.stored[SECRET]
+    assert there.owner
+    assert (there.owner.bound, there.adopted) == (True, False)
+    world.delete()
+    await world.settle()
+    world.nothing_left()
+    assert SECRET not in world.sink.stored
+
+
 async def test_two_api_keys_for_one_secret_that_is_given_away():
     """K10: the annotation names one; the other is refused, before and after."""
     world = a_world()

@@ -106,6 +106,28 @@ async def test_a_compromise_ends_all_older_keys_at_once():
     assert all(key_id in text for key_id in older)
 
 
+async def test_an_overlap_ends_in_time_while_another_rotation_waits_for_the_storm_guard():
+    """What waits for an hour holds up nothing that ends before."""
+    world = World()
+    world.min_interval = 3600.0
+    world.start()
+    world.create(rotation={"overlap": "20m"})
+    await world.settle()
+    for label in ("one", "two", "three", "four"):
+        world.edit(label=label)
+        await world.settle()
+    assert world.platform.posts == 4, "three edits pass the guard, the fourth waits"
+    older = {p.key_id for p in world.status().previous}
+    assert len(older) == 3
+    due = await world.settle()
+    assert due is not None
+    assert due <= timedelta(minutes=20, seconds=1)
+    world.now += timedelta(minutes=20, seconds=1)
+    await world.settle()
+    assert not older & world.live()
+    assert world.platform.posts == 4
+
+
 async def test_ten_triggers_in_a_second_are_one_rotation():
     """U2, K15."""
     world = await a_settled_world()

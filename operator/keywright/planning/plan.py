@@ -346,8 +346,10 @@ def _next_due(s: Situation) -> datetime | None:
 def _say(
     s: Situation, status: ApiKeyStatus, reason: Reason, message: str, until: datetime | None, *, warn: bool = False
 ) -> Decision:
-    """Write the status where it differs; else wait."""
+    """Write the status where it differs; else wait, whatever for: not past the end of an overlap, nor of the key."""
     if status != s.status:
         notes = (Note("Warning", reason, message),) if warn else ()
         return Decision(WriteStatus(status, "report"), reason, message, notes)
+    ends = [p.revoke_at for p in s.status.previous] + ([s.status.expires_at] if s.status.expires_at else [])
+    until = min((at for at in (until, *ends) if at is not None and (at is until or at > s.now)), default=None)
     return Decision(Wait(rollouts.sooner(s, until)), reason, message)
