@@ -110,6 +110,8 @@ class Life:
     _asked_at: float = 0.0
     _announced: bool = False
     _timed: bool = False
+    _kind: str = "Secret"
+    """How the place is called that the key was seen in last."""
 
     @property
     def under_way(self) -> Stage | None:
@@ -164,6 +166,7 @@ class Life:
                 self._asked_at, self._timed = at, False
                 return [Saying("missing", f"{before.place} is gone", trouble=True)]
             return self._end(at)
+        self._kind = delivered.kind
         if self.current is not None and self.current.key_id == delivered.key_id:
             return []
         if self.current is not None:
@@ -217,10 +220,10 @@ class Life:
         if before:
             return []
         if not self.older:
-            return self._reach(Stage.PROVED, at, "GET /v1/models with the key in the Secret: 200 OK")
+            return self._reach(Stage.PROVED, at, f"GET /v1/models with the key in the {self._kind}: 200 OK")
         self.reached.pop(Stage.REFUSED, None)  # There is a newer old one.
         when = f"after {span(at - self._asked_at)} " if self._timed else ""
-        return self._reach(Stage.ROTATED, at, f"{when}the Secret holds {held.masked}: 200 OK", again=True)
+        return self._reach(Stage.ROTATED, at, f"{when}the {self._kind} holds {held.masked}: 200 OK", again=True)
 
     def _end(self, at: float) -> list[Saying]:
         """Deleted is what is gone from the cluster and refused at the issuer, with all that came before it."""
@@ -230,7 +233,7 @@ class Life:
             or any(held.works is not False for held in (*self.older, self.current))
         ):
             return []
-        return self._reach(Stage.DELETED, at, f"{self.current.masked}: 401; Secret and ApiKey are gone")
+        return self._reach(Stage.DELETED, at, f"{self.current.masked}: 401; {self._kind} and ApiKey are gone")
 
     def _reach(self, stage: Stage, at: float, sentence: str, *, again: bool = False) -> list[Saying]:
         if stage in self.reached and not again:

@@ -163,7 +163,7 @@ def _short(file: Path) -> str:
 def _last_seen(life: Life) -> str:
     standing = life.standing
     if standing is None:
-        return "there is no ApiKey" if life.delivered is None else "the ApiKey is gone, its Secret is not"
+        return "there is no ApiKey" if life.delivered is None else f"the ApiKey is gone, {life.delivered.place} is not"
     condition = (
         f"{standing.reason}: {standing.message}" if standing.reason else "no condition: is the operator at work?"
     )
