@@ -17,6 +17,7 @@ from tests.e2e.vault_team import allow_tokens
 from tests.planning.builders import CLUSTER
 from tests.ports.fake_cluster import FakeCluster
 from tests.ports.sink_contract import SinkContract
+from tests.running import wait_for
 from tests.vaults import Vault, vault_of
 
 from keywright.adapters.kube_objects import KubeCluster
@@ -308,16 +309,26 @@ class TestVaultSink(OnVault):
             f"sys/policies/acl/{old}",
             {"policy": f'path "{old}/*" {{ capabilities = ["create", "read", "update"] }}'},
         )
-        for mount, says in (
-            (old, "is KV version 1; it must be KV version 2"),
-            ("nowhere", "nothing mounted at nowhere"),
+        for mount, reason, says in (
+            (old, "StoreInvalid", "is KV version 1; it must be KV version 2"),
+            ("nowhere", "TargetRefused", "unless nothing is mounted at nowhere"),
         ):
             place = a_place(vault, mount=mount, policy=old)
             layout = self.a_layout(place)
             with pytest.raises(Rejected, match=says) as caught:
                 await place.port.rehearse(layout, self.an_owner(place), None)
-            assert caught.value.reason == "StoreInvalid"
+            assert caught.value.reason == reason
             place.stores.close()
+
+    async def test_a_login_without_any_policy_is_told_all_of_it(self, vault: Vault):
+        """As a new user's first: every line is printed, to be pasted."""
+        place = a_place(vault, mount=vault.a_mount(), policy="default")
+        layout = self.a_layout(place)
+        with pytest.raises(Rejected, match="add to the policy") as caught:
+            await place.port.rehearse(layout, self.an_owner(place), None)
+        for part in ("data", "metadata", "destroy"):
+            assert f'path "{place.mount}/{part}/{place.path(layout.name)}"' in str(caught.value)
+        place.stores.close()
 
     async def test_another_clusters_path_is_left(self, place: RealVault):
         """A cluster restored elsewhere shares the Vault: what it delivered is not ours."""
@@ -350,6 +361,8 @@ class TestVaultSink(OnVault):
 
 async def test_a_token_is_short_lived_and_made_out_for_vault(plane: Plane, namespace: str, tmp_path):
     """Under the operator's own rights: none without the Role of examples/vault/; with it, of that one ServiceAccount, for ten minutes."""
+    accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+    wait_for(lambda: plane.call("GET", accounts)["items"], "the namespace has its ServiceAccount")
     async with await connected(plane, tmp_path) as api:
         cluster = KubeCluster(api, lambda: datetime.now(UTC))
         with pytest.raises(Rejected, match="serviceaccounts/token") as caught:

@@ -207,18 +207,14 @@ class VaultClient:
         found = answer.get("data") or answer
         return {path: [c for c in found.get(path) or () if isinstance(c, str)] for path in paths}
 
-    async def engine(self, identity: str) -> tuple[str, str]:
-        """Type and version of what is mounted, as `("kv", "2")`; raises Rejected where the login sees nothing there."""
+    async def engine(self, identity: str) -> tuple[str, str] | None:
+        """Type and version of what is mounted, as `("kv", "2")`; None: nothing, or the login may do nothing below it."""
         mount = self.store.spec.mount
         url = format_url("/v1/sys/internal/ui/mounts/{mount}", mount=mount)
         try:
             answer = await self._ask(identity, lambda a: a.get(url), write=False)
         except (Denied, Missing):
-            raise Rejected(
-                f"{self.store.called} has nothing mounted at {mount} that this login may see: spec.mount must name a KV version 2 "
-                "engine, and the role's policy must allow something below it",
-                reason="StoreInvalid",
-            ) from None
+            return None
         data = answer.get("data") or {}
         return str(data.get("type", "")), str((data.get("options") or {}).get("version", "1"))
 

@@ -114,7 +114,7 @@ class VaultSink:
         at = await self._stores.at(layout.namespace, layout.name)
         await self._stores.admit(at)
         engine = await at.client.engine(at.identity)
-        if engine != ("kv", "2"):
+        if engine not in (("kv", "2"), None):
             kind = f"KV version {engine[1]}" if engine[0] in ("kv", "generic") else f"an engine of type {engine[0]}"
             raise Rejected(
                 f"{at.store.called}: spec.mount {at.store.spec.mount} is {kind}; it must be KV version 2",
@@ -131,8 +131,15 @@ class VaultSink:
             for path, needed in paths.items()
             if _ROOT not in allowed[path] and needed - set(allowed[path])
         }
+        absent = (
+            ""
+            if engine
+            else f" (unless nothing is mounted at {at.store.spec.mount}: spec.mount must name a KV version 2 engine)"
+        )
         if lacking:
-            raise Rejected(_add_lines(at, lacking), reason="TargetRefused")
+            raise Rejected(_add_lines(at, lacking, absent), reason="TargetRefused")
+        if absent:
+            raise Rejected(f"{at.store.called} shows nothing to write into{absent}", reason="StoreInvalid")
         await self._expect(at, layout, version)
 
     async def deliver(self, delivery: Delivery, version: str | None) -> Present:
@@ -336,5 +343,7 @@ def _policy(at: At) -> Iterator[None]:
         raise refused
 
 
-def _add_lines(at: At, lines: Mapping[str, Any]) -> str:
-    return f"{at.store.called} does not allow what keywright needs; add to the policy of its role: {policy(lines)}"
+def _add_lines(at: At, lines: Mapping[str, Any], unless: str = "") -> str:
+    return (
+        f"{at.store.called} does not allow what keywright needs{unless}; add to the policy of its role: {policy(lines)}"
+    )
