@@ -15,7 +15,7 @@ N ?= 20000
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint format unit test simulate year demo bench generate lock controlplane clean
+.PHONY: help install lint format unit test simulate year demo bench generate lock controlplane chromium prometheus screenshots clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,8 +49,24 @@ format: install ## ruff's own corrections
 unit: install ## tests that need no control plane
 	@$(PYTEST) -q -p no:schemathesis -m "not plane and not slow" -n $(JOBS)
 
+chromium: ## a browser for the console's tests: installed from Debian where root may, else those tests are skipped
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && echo "installing Debian's chromium" && apt-get update -qq \
+	    && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
+	  || echo "without a browser the console's tests in it are skipped: apt-get install chromium"
+
+prometheus: ## promtool and Prometheus for the tests: Debian's, unpacked and not installed; else those tests are skipped
+	@command -v promtool >/dev/null || test -x $(STAMPS)/tools/promtool \
+	  || { mkdir -p $(STAMPS)/tools && cd $(STAMPS)/tools && { [ "$$(id -u)" != 0 ] || apt-get update -qq; } \
+	    && apt-get download -qq prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb \
+	      | tar -x --strip-components=3 ./usr/bin/promtool ./usr/bin/prometheus && rm prometheus_*.deb; } \
+	  || echo "without promtool the alert rules' tests are skipped: apt-get install prometheus"
+
+screenshots: install chromium ## docs/console/*.png anew
+	@KEYWRIGHT_SCREENSHOTS=docs/console $(PYTEST) -q -p no:schemathesis -n 0 tests/sandbox/test_console_looks.py -k pictures
+
 test: WITH_VAULT := 1
-test: install controlplane ## every test, on the real control plane with a real Vault
+test: install controlplane chromium prometheus ## every test, on the real control plane with a real Vault
 	@$(PYTEST) -q -n $(JOBS) --dist loadgroup
 
 simulate: install ## N histories of the simulation from SEED on; the last line is the verdict

@@ -154,7 +154,7 @@ BREAKING: Final[dict[str, tuple[Any, ...]]] = {
     "write an object's name": ("Upper", "a_b", "-a", "a-", "a..b", "", "a/b", "a\n"),
     "write the workspace's name or uuid": ("", "  ", "a\nb", "a\x7fb", "\x85"),
     "a label may not contain [kw/": ("before [kw/ after", "[kw/"),
-    "write a label of one line": ("", " ", "a\nb", "a\tb", "a\x00b", "a\x9fb"),
+    "write a label of one line": ("", " ", "a\nb", "a\tb", "a\x00b", "a\x9fb", "a\u202eb", "a\u200bb"),
     "expiry is empty": ({"validity": None},),
     "expiry has both validity and date": ({"date": "2027-01-31"},),
     "afterEnd has an effect with date only": ({"afterEnd": "Keep"},),

@@ -180,3 +180,16 @@ def test_the_pattern_of_a_day_is_the_calendar(year: int):
                     read_spec(a_spec(expiry={"date": text}))
             else:
                 assert read_spec(a_spec(expiry={"date": text}))
+
+
+@pytest.mark.parametrize("field", ["adminKeySecretRef", "caBundleSecretRef", "caBundleConfigMapRef"])
+def test_a_key_issuer_reads_no_other_namespace_whatever_the_apiserver_took(field: str):
+    """An object older than the kind's rule, or a CRD without it: the operator could read any Secret, and send it anywhere."""
+    ref = {"name": "admin", "key": "key"}
+    mistral = {"user": "dev@example.com", "adminKeySecretRef": ref, field: ref | {"namespace": "kube-system"}}
+    body = {"kind": "KeyIssuer", "metadata": {"namespace": "search"}, "spec": {"mistral": mistral}}
+    with pytest.raises(Rejected, match="its own namespace only"):
+        read_issuer_spec(body)
+    assert read_issuer_spec(body | {"kind": "ClusterKeyIssuer"})
+    mistral[field] = ref | {"namespace": "search"}
+    assert read_issuer_spec(body)

@@ -67,6 +67,8 @@ class Exchange:
     at: float = field(default_factory=time.monotonic)
     status: int | None = None
     """What the platform answered; None: it was not asked."""
+    answer: bytes = field(default=b"", repr=False)
+    """Head and body of it, whoever got to see it."""
 
     async def forward(self) -> bytes:
         """Ask the platform, once; its whole answer."""
@@ -78,7 +80,7 @@ class Exchange:
             writer.close()
             with suppress(OSError):
                 await writer.wait_closed()  # else the loop may end before the socket does
-        self.status = int(answer.split(b" ", 2)[1])
+        self.status, self.answer = int(answer.split(b" ", 2)[1]), answer
         # The platform was asked to close the connection; the operator was not.
         return re.sub(rb"\r\nconnection: close(?=\r\n)", b"", answer, count=1, flags=re.IGNORECASE)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.chaos.proxy import FaultProxy, Loop
 from tests.conftest import SERVED, Plane, bring_up, grant
+from tests.e2e.guarded import Guarded
 from tests.running import Operator, Sandbox
 
 from keywright.devcluster import write_kubeconfig
@@ -78,12 +81,12 @@ def operator_of(plane: Plane, namespace: str, folder: Path, *flags: str) -> Oper
 
 
 @pytest.fixture
-def namespaced_operator(plane: Plane, tmp_path: Path) -> Iterator[Callable[[str], Operator]]:
+def namespaced_operator(plane: Plane, tmp_path: Path) -> Iterator[Callable[..., Operator]]:
     """Starts an operator for one namespace, under the rights of manifests/namespaced alone."""
     started: list[Operator] = []
 
-    def start(namespace: str) -> Operator:
-        operator = operator_of(plane, namespace, tmp_path)
+    def start(namespace: str, *more: str) -> Operator:
+        operator = operator_of(plane, namespace, tmp_path, *more)
         operator.start()
         started.append(operator)
         return operator
@@ -92,3 +95,35 @@ def namespaced_operator(plane: Plane, tmp_path: Path) -> Iterator[Callable[[str]
     for operator in started:
         operator.stop()
         assert "Traceback" not in operator.said()
+
+
+@pytest.fixture(scope="session")
+def proxy(sandbox: Sandbox) -> Iterator[FaultProxy]:
+    """Between operators and the platform, where a test wants one."""
+    loop = Loop()
+    proxy = FaultProxy(loop, sandbox.url)
+    yield proxy
+    proxy.close()
+    loop.close()
+
+
+@pytest.fixture(scope="session")
+def guarded(sandbox: Sandbox, proxy: FaultProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """A control plane whose audit log knows one operator only, installed as users do; between it and the platform, a proxy."""
+    plane, folder = bring_up("guarded"), tmp_path_factory.mktemp("guarded")
+    write_kubeconfig(
+        folder / "kubeconfig",
+        server=plane.server,
+        ca_file=plane.ca_file,
+        token=plane.token_of("keywright-system", "keywright"),
+    )
+    flags = ("--min-interval", "1s", "--log-level", "debug", "--log-format", "json")
+    flags = (*flags, "--leader-elect")
+    operator = Operator(folder / "operator", folder / "kubeconfig", *flags)
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    operator.environ = {"TMPDIR": str(scratch)}
+    operator.start()
+    yield Guarded(plane, sandbox, proxy, operator, scratch)
+    assert operator.stop() == 0
+    assert [line for line in operator.said().splitlines() if "traceback" in json.loads(line)] == []

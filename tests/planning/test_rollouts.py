@@ -32,7 +32,7 @@ from keywright.keys import KeyId
 from keywright.planning import rollouts, transitions
 from keywright.planning.observed import Absent, Fact, Observed, RolledOut, Rolling, RolloutState, Unrolled
 from keywright.planning.situation import Situation
-from keywright.planning.steps import Look, RestartWorkload, RevokeKey, Wait, WriteStatus
+from keywright.planning.steps import Look, RestartWorkload, RevokeKey, RewriteTarget, Wait, WriteStatus
 
 if TYPE_CHECKING:
     from keywright.api.apikey import ApiKeySpec
@@ -322,6 +322,14 @@ def test_once_complete_the_older_key_ends_and_nothing_is_looked_at_any_more():
     after = written(decide(a_spec(), status, seen(web=RolledOut())))
     assert after.rollout is None
     assert decide(a_spec(), after, seen()).step == RevokeKey(KeyId("key-1"), status.previous[0].issuer)
+
+
+def test_a_stripped_secret_does_not_end_the_wait():
+    """The key stands in it all the same: what was taken off is put back, and the older key lives on until the rollout is complete."""
+    status = rotated(an_entry(), ends=-timedelta(minutes=1))
+    stripped = all_known(replace(a_target(NEW, a_spec()), record=None), rollouts={("key-2", WEB): Rolling()})
+    decision = decide(a_spec(), status, stripped)
+    assert isinstance(decision.step, RewriteTarget), decision
 
 
 def test_complete_before_the_overlap_is_over_the_older_key_ends_with_the_overlap():

@@ -359,3 +359,25 @@ async def test_an_issuer_edited_while_its_keys_are_read_is_read_anew():
     world.process.inventory._sleep = world.sleep
     await world.process.inventory.refresh(MISTRAL)
     assert issuer(world)["status"]["keys"] == 451
+
+
+async def test_all_keys_missing_at_once_holds_their_api_keys_and_they_say_so():
+    """I10: Ready while the key may work, Stalled with the reason; nothing is renewed or revoked, and a new ApiKey gets nothing."""
+    world = await a_fleet()
+    kept, world.platform.keys = world.platform.keys, {}
+    await run(world, timedelta(minutes=20))
+    held = world.status(named(0))
+    stalled = held.condition("Stalled")
+    assert stalled
+    assert stalled.reason == "KeysVanished"
+    assert "keyissuer/mistral" in stalled.message
+    assert world.says(named(0))[0] == "True"
+    world.create(ResourceKey("search", "newcomer"), target={"secret": {"name": "newcomer"}})
+    await world.settle(ResourceKey("search", "newcomer"))
+    assert world.says(ResourceKey("search", "newcomer"))[:2] == ("False", "KeysVanished")
+    world.edit(named(1), label="another")
+    await world.settle(named(1))
+    assert world.platform.posts == 3
+    world.platform.keys = kept
+    await run(world, timedelta(minutes=6))
+    assert world.status(named(0)).condition("Stalled") is None

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+from tests.browser import Chromium, a_tab, chromium_path
 from tests.running import Sandbox
 from tests.sandbox.asgi import Clock, Here
+from tests.sandbox.visitor import Visitor
 
 from keywright.sandbox.app import build_app
 from keywright.sandbox.plaintext import new_plaintext
@@ -33,3 +37,32 @@ def a_process(tmp_path):
     yield build
     for one in made:
         one.kill()
+
+
+@pytest.fixture
+async def visitor(sandbox):
+    """Somebody who is signed in to the console."""
+    somebody = Visitor(sandbox)
+    await somebody.sign_in()
+    return somebody
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory):
+    """One browser for all tests of a worker."""
+    executable = chromium_path()
+    if executable is None:
+        sentence = "there is no Chromium, so the console is not tried in a browser: apt-get install chromium"
+        # Where nobody reads what was skipped it counts as broken.
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(sentence)
+    browser = Chromium(executable, tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.stop()
+
+
+@pytest.fixture
+async def tab(chromium):
+    """A tab of one's own; at the end no script has failed in it, and no page has broken its policy."""
+    async with a_tab(chromium) as tab:
+        yield tab
+        assert tab.complaints == []

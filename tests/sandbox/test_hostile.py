@@ -199,7 +199,7 @@ async def test_another_method_is_405_and_names_all_that_are_allowed(sandbox):
     assert (answered.status, answered.headers["allow"]) == (405, "DELETE, PATCH")
 
 
-@pytest.mark.parametrize("path", ["/", "/v1/admin/api-keys/", "/v2/models", "/openapi.json", "/docs", "/redoc"])
+@pytest.mark.parametrize("path", ["/v1/admin/api-keys/", "/v2/models", "/openapi.json", "/docs", "/redoc"])
 async def test_an_unknown_path_is_404(sandbox, path):
     """No redirects, and no document of its own: the reference is the contract."""
     answered = await sandbox.call("GET", path)

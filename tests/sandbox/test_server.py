@@ -55,7 +55,7 @@ def test_it_says_where_it_listens_and_ends_on_sigterm_and_sigint(tmp_path):
             assert line.startswith("sandbox issuer listening on http://127.0.0.1:"), process.stderr.read()
             with socket.create_connection(("127.0.0.1", int(line.rpartition(":")[2]))) as idle:
                 idle.sendall(b"GET / HTTP/1.1\r\nHost: sandbox\r\n\r\n")
-                assert b"404" in idle.recv(65536)
+                assert b"303" in idle.recv(65536)
                 process.send_signal(number)
                 assert process.wait() == 0
                 idle.settimeout(60)

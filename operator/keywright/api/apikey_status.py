@@ -223,6 +223,11 @@ class ApiKeyStatus(Kind):
         default_factory=list, description="The last deliveries: the storm guard counts them."
     )
     next_attempt_at: Timestamp | None = Field(default=None, description="No attempt before this time.")
+    grant_lost_at: Timestamp | None = Field(
+        default=None,
+        description="Since when no grant of the issuer names this namespace and workspace, where its onGrantLost says Revoke: the key "
+        "ends 10 minutes later.",
+    )
     target: TargetStatus | None = Field(default=None, description="Where the key is now.")
     next: NextStep | None = Field(default=None, description="What happens next, when, and what holds it.")
     conditions: Conditions = Field(

@@ -169,8 +169,8 @@ class KeyIssuerSpec(Kind):
     )
     on_grant_lost: Literal["Keep", "Revoke"] = Field(
         default="Keep",
-        description="When a grant is taken away: stop renewing and repairing (Keep), or end the key 10 minutes after an event said so "
-        "(Revoke).",
+        description="When no grant names a namespace and workspace any more: stop renewing and repairing (Keep), or end the key 10 "
+        "minutes after an event said so, and remove it from its target (Revoke). Limits that are tightened only stop renewals.",
     )
     check_new_keys: bool = Field(default=True, description="A new key must work at the issuer before it is delivered.")
     requests: RequestBudget = Field(default=RequestBudget(), description="How hard the issuer may be used.")

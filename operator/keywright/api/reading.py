@@ -42,6 +42,12 @@ def read_issuer_spec(body: Mapping[str, Any]) -> KeyIssuerSpec:
     spec = _read(KeyIssuerSpec, body, "spec")
     if spec.mistral is None:
         raise _rejected("spec.mistral: write it, with user and adminKeySecretRef; there is no other kind of issuer")
+    if body.get("kind") == "KeyIssuer":
+        # The kind's own rule refuses it too, unless the object, or the CRD, is older than that: the operator may read any Secret.
+        mistral, at = spec.mistral, (body.get("metadata") or {}).get("namespace")
+        for ref in (mistral.admin_key_secret_ref, mistral.ca_bundle_secret_ref, mistral.ca_bundle_config_map_ref):
+            if ref is not None and ref.namespace not in (None, at):
+                raise _rejected("spec.mistral: remove the namespaces: a KeyIssuer reads its own namespace only")
     return spec
 
 

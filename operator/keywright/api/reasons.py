@@ -52,6 +52,7 @@ class Reason(StrEnum):
     ADMIN_KEY_REFUSED = "AdminKeyRefused"
     CLUSTER_SCOPE_OFF = "ClusterScopeOff"
     NOT_GRANTED = "NotGranted"
+    GRANT_LOST = "GrantLost"
     WORKSPACE_NOT_FOUND = "WorkspaceNotFound"
     WORKSPACE_AMBIGUOUS = "WorkspaceAmbiguous"
     USER_NOT_FOUND = "UserNotFound"
@@ -136,6 +137,7 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.ADMIN_KEY_REFUSED: "The issuer refused the admin key.",
     Reason.CLUSTER_SCOPE_OFF: "The operator runs for single namespaces and serves no cluster kinds.",
     Reason.NOT_GRANTED: "No grant of the issuer allows this namespace this request.",
+    Reason.GRANT_LOST: "The grant was taken away; with onGrantLost: Revoke the key ends 10 minutes after this was said.",
     Reason.WORKSPACE_NOT_FOUND: "The platform has no such workspace.",
     Reason.WORKSPACE_AMBIGUOUS: "Several workspaces carry this name; use the uuid.",
     Reason.USER_NOT_FOUND: "The issuer's user is no member of the organization.",

@@ -45,6 +45,10 @@ __all__ = [
 _CONTROL: Final = r"\x00-\x1f\x7f-\x9f"
 """Control characters (Unicode's class Cc), for use inside a character class."""
 
+_UNSEEN: Final = _CONTROL + "\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff"
+"""Besides these, what turns text round, breaks a line or has no width: a list of keys at the platform would show another name. As
+characters, since RE2 and Python escape them in different ways."""
+
 _PLAIN_TEXT: Final = rf"^[^{_CONTROL}]*[^ {_CONTROL}][^{_CONTROL}]*$"
 """One line, not blank."""
 
@@ -56,7 +60,10 @@ KeyLabel = Annotated[
     str,
     Field(max_length=220),
     Cel("!self.contains('[kw/')", "a label may not contain [kw/: keywright's own tag begins so"),
-    Matches(_PLAIN_TEXT, "write a label of one line, without control characters and not blank"),
+    Matches(
+        rf"^[^{_UNSEEN}]*[^ {_UNSEEN}][^{_UNSEEN}]*$",
+        "write a label of one line, without control characters, text that runs the other way, or only blanks",
+    ),
 ]
 
 _DAY_28: Final = r"(0[1-9]|1[0-9]|2[0-8])"

@@ -9,6 +9,7 @@ import typer
 
 from keywright import __version__
 from keywright.cli import demo, devcluster
+from keywright.cli.memory import keep_to_itself
 from keywright.cli.rotate import rotate
 from keywright.cli.run import run
 from keywright.cli.sandbox import sandbox
@@ -41,6 +42,7 @@ def version() -> None:
 
 def main() -> NoReturn:
     """The console script: errors are one line."""
+    keep_to_itself()
     try:
         app()
     except KeywrightError as error:

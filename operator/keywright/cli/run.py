@@ -114,7 +114,7 @@ def run(  # noqa: PLR0917 - options of a command are no positional arguments
 
 
 def _set_up_logging(log_format: LogFormat, level: LogLevel) -> None:
-    from keywright.cli.logs import JsonLines, TextLines  # noqa: PLC0415 - as above
+    from keywright.cli.logs import JsonLines, TextLines, log_what_nobody_caught  # noqa: PLC0415 - as above
 
     handler = logging.StreamHandler(sys.stderr)
     formatter: logging.Formatter = JsonLines() if log_format is LogFormat.JSON else TextLines()
@@ -122,6 +122,7 @@ def _set_up_logging(log_format: LogFormat, level: LogLevel) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.value.upper())
+    log_what_nobody_caught()
     # One process, one thread: no line says which, so none is asked.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     # Watches log each reconnect and each event: their own level, so that ours can be read.

@@ -63,7 +63,7 @@ class Plane:
             "sandbox",
             "--listen=127.0.0.1:0",
             f"--data={self._folder.sandbox / 'data'}",
-            f"--admin-key-file={self._admin_key_file}",
+            f"--admin-key-file={self.admin_key_file}",
         )
         self._cluster = Cluster.up(self._folder.plane, with_vault=with_vault, progress=report)
         write_kubeconfig(
@@ -77,7 +77,7 @@ class Plane:
     async def sandbox(self) -> tuple[str, SecretValue]:
         """Its address and its admin key, when it is ready."""
         url = await self._said("sandbox", _AT)
-        return url, SecretValue(self._admin_key_file.read_text("utf-8").strip())
+        return url, SecretValue(self.admin_key_file.read_text("utf-8").strip())
 
     async def start_operator(self, api: KubeApi) -> None:
         """Under the rights of manifests/ and no others; returns when it is ready."""
@@ -124,7 +124,8 @@ class Plane:
             return []
 
     @property
-    def _admin_key_file(self) -> Path:
+    def admin_key_file(self) -> Path:
+        """What opens the sandbox's pages; it goes with the folder."""
         return self._folder.sandbox / "admin-key"
 
     def _start(self, component: str, *arguments: str) -> None:

@@ -103,7 +103,7 @@ class Showing:
     async def _perform(self, folder: Folder, plane: Plane, board: Board) -> None:
         self._ready(board, "plane", f"{plane.cluster.server} (etcd, apiserver, controllers)")
         url, admin_key = await plane.sandbox()
-        self._ready(board, "sandbox", f"{url} stands in for the platform")
+        self._ready(board, "sandbox", f"{url} stands in for the platform: open it to watch the keys")
         vault = None
         if plane.cluster.vault_address and plane.cluster.vault_token:
             vault = DemoVault(plane.cluster.vault_address, SecretValue(plane.cluster.vault_token))
@@ -120,9 +120,9 @@ class Showing:
             async with self._painted(board):
                 await story.tell(whole=self.once)
                 if not self.once:
-                    await self._stay(folder, board, follower)
+                    await self._stay(folder, plane, board, follower)
 
-    async def _stay(self, folder: Folder, board: Board, follower: Follower) -> None:
+    async def _stay(self, folder: Folder, plane: Plane, board: Board, follower: Follower) -> None:
         """Everything goes on, and so does the view, until a signal comes."""
         board.closing = (
             "Everything stays up until Ctrl-C. Look around in another terminal:",
@@ -131,6 +131,7 @@ class Showing:
             "  kubectl describe ak search",
             "  kubectl annotate --overwrite ak search keywright.dev/rotate=$(date +%s)",
             "  kubectl delete secret billing-key    # it comes back, with a new key",
+            f"  cat {shlex.quote(str(plane.admin_key_file))}    # signs in to the platform's pages at the sandbox's address",
         )
         self.stays = True
         if not self._live:

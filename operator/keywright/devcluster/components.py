@@ -38,6 +38,7 @@ _CONTROLLERS = (
     "deployment-controller",
     "replicaset-controller",
     "serviceaccount-controller",
+    "clusterrole-aggregation-controller",
 )
 
 # etcd and Vault take any flag from a variable of this prefix, clients look for clusters in KUBE…, and nothing here

@@ -16,9 +16,8 @@ __all__ = ["difference", "works"]
 
 def works(s: Situation) -> bool:
     """Whether the key in the target works and is what the spec asks for."""
-    status, record = s.status, s.record
-    stands = s.stripped is not None or (record is not None and record.key_id == status.key_id)
-    if status.key_id is None or not stands or s.observed.key_gone:
+    status = s.status
+    if status.key_id is None or not s.key_stands or s.observed.key_gone:
         return False
     if status.expires_at and s.now > status.expires_at:
         return False

@@ -10,8 +10,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from keywright.api.apikey import called
 from keywright.api.durations import parse_days
 from keywright.api.reasons import Reason
+from keywright.planning import schedule
 from keywright.planning.observed import Refusal
 
 if TYPE_CHECKING:
@@ -20,8 +22,18 @@ if TYPE_CHECKING:
 
     from keywright.api.keyissuer import Grant, KeyIssuerSpec, LabelSelector, NamespaceSelection
     from keywright.keys import Workspace
+    from keywright.planning.observed import IssuerFacts
+    from keywright.planning.situation import Situation
 
-__all__ = ["GrantRequest", "granted_workspaces", "needs_namespace_labels", "refused", "selected"]
+__all__ = [
+    "GrantRequest",
+    "granted_workspaces",
+    "lost",
+    "needs_namespace_labels",
+    "refused",
+    "request_of",
+    "selected",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +58,42 @@ def needs_namespace_labels(spec: KeyIssuerSpec) -> bool:
     return any(g.namespaces and g.namespaces.selector is not None for g in spec.grants or ())
 
 
+def request_of(s: Situation, facts: IssuerFacts) -> GrantRequest:
+    """What an ApiKey asks of an issuer now."""
+    subject = s.observed.subject
+    return GrantRequest(
+        issuer=called(facts.identity.kind, facts.identity.name),
+        cluster_scoped=facts.identity.kind == "ClusterKeyIssuer",
+        namespace=subject.key.namespace,
+        namespace_labels=facts.namespace_labels or {},
+        workspace=facts.workspace,
+        today=s.now.date(),
+        last_day=schedule.expiration(s.spec, s.now),
+        keys_in_namespace=facts.keys_in_namespace,
+    )
+
+
 def refused(spec: KeyIssuerSpec, request: GrantRequest) -> Refusal | None:
     """None where one grant allows the request; else why not, naming nothing of other namespaces' grants."""
     if not request.cluster_scoped and spec.grants is None:
         return None
+    grants = _naming(spec, request)
+    if isinstance(grants, Refusal):
+        return grants
+    problems = [_problem(g, request) for g in grants]
+    return None if None in problems else _refusal(f"{request.issuer}: {problems[0]}")
+
+
+def lost(spec: KeyIssuerSpec, request: GrantRequest) -> Refusal | None:
+    """None while some grant names this namespace and this workspace, whatever its limits; else what is missing."""
+    if not request.cluster_scoped and spec.grants is None:
+        return None
+    grants = _naming(spec, request)
+    return grants if isinstance(grants, Refusal) else None
+
+
+def _naming(spec: KeyIssuerSpec, request: GrantRequest) -> list[Grant] | Refusal:
+    """The grants that name this namespace and this workspace; where there is none, what to ask for."""
     grants = [g for g in spec.grants or () if not request.cluster_scoped or _selects(g, request)]
     if not grants:
         return _refusal(
@@ -62,8 +106,7 @@ def refused(spec: KeyIssuerSpec, request: GrantRequest) -> Refusal | None:
             f"no grant of {request.issuer} allows namespace {request.namespace} the workspace {request.workspace.name}; ask its owner "
             f"to add {request.workspace.name} (or {request.workspace.id}) to a grant's workspaces"
         )
-    problems = [_problem(g, request) for g in grants]
-    return None if None in problems else _refusal(f"{request.issuer}: {problems[0]}")
+    return grants
 
 
 def granted_workspaces(

@@ -53,6 +53,8 @@ class Fact(Enum):
     """This ApiKey's live keys at the issuer, listed fresh."""
     ROLLOUT = "rollout"
     """How far the rollout of one workload is."""
+    GRANT = "grant"
+    """The issuer that made the current key, and the workspace that it was made in, as they are now: whether a grant allows it still."""
     NAMESPACE = "namespace"
     """Whether the namespace is on its way out, and all that is in it."""
 
@@ -276,6 +278,12 @@ class Observed:
     """The day that the inventory has for the current key."""
     previous_used: Mapping[KeyId, date] = field(default_factory=dict)
     """The days that the inventory has for older keys."""
+    maker: IssuerFacts | Refusal | None = None
+    """The issuer that made the current key, seen with the workspace that the key is of, wherever the spec points by now."""
+    revokes_ungranted: bool = False
+    """Whether that issuer says onGrantLost: Revoke."""
+    vanished: bool = False
+    """Whether the issuer that the spec names lists none of the keys that it should: its admin key may be another organization's."""
     key_gone: bool = False
     """The inventory missed the current key twice in a row."""
     fresh_attempt: AttemptId | None = None

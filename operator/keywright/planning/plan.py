@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from keywright.api.apikey import called
 from keywright.api.apikey_status import Attempt, Handled, NextStep
 from keywright.api.reasons import Reason
 from keywright.keys import AttemptId, Tag
@@ -28,6 +29,7 @@ from keywright.planning.steps import (
     Wait,
     WriteStatus,
 )
+from keywright.planning.ungranted import ungranted
 from keywright.planning.unreadable import unreadable
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ def plan(spec: ApiKeySpec, status: ApiKeyStatus, observed: Observed, now: dateti
         or _known_target(s)
         or still_used(s)
         or overlaps_over(s)
+        or ungranted(s)
         or restart(s)
         or _keep_finalizer(s)
         or _after_the_end(s)
@@ -130,6 +133,10 @@ def _issue(s: Situation) -> Decision | None:
     until = rules.held_until(s, why)
     if until is not None:
         return _held(s, why, until)
+    if s.observed.vanished and rules.triggered(s) is None and rules.compromised(s) is None:
+        message = _vanished(s)
+        status = outcome.refused(s, Reason.KEYS_VANISHED, message, stalled=True)
+        return _say(s, status, Reason.KEYS_VANISHED, message, s.now + RECHECK, warn=True)
     obstacle = preflight(s)
     if isinstance(obstacle, Fact):
         return Decision(Look(obstacle, target=s.place), why.reason, why.message)
@@ -310,7 +317,19 @@ def _rest(s: Situation) -> Decision:
         if reason is Reason.ISSUER_CREDENTIALS_GONE:
             status = outcome.stalled(s, status, reason, message)
         return _say(s, status, reason, message, s.now + RECHECK, warn=True)
+    if s.observed.vanished and s.status.key_id:
+        message = _vanished(s)
+        status = outcome.stalled(s, status, Reason.KEYS_VANISHED, message)
+        return _say(s, status, Reason.KEYS_VANISHED, message, _next_due(s), warn=True)
     return _say(s, status, Reason.ISSUED, "The key stands in its target.", _next_due(s))
+
+
+def _vanished(s: Situation) -> str:
+    issuer = called(s.spec.issuer_ref.kind, s.spec.issuer_ref.name)
+    return (
+        f"{issuer} lists none of the keys that it should: is its admin key of another organization? Until that is mended nothing is "
+        f"issued or revoked there; the status of {issuer} says what to do."
+    )
 
 
 def _unended(s: Situation) -> tuple[Reason, str] | None:

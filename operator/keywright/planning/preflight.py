@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from keywright.api.apikey import called
 from keywright.api.reasons import Reason
 from keywright.planning import grants, schedule
 from keywright.planning.observed import Fact, Foreign, Present, Refusal
@@ -66,20 +65,7 @@ def granted(s: Situation) -> Check:
     facts = s.observed.issuer
     if facts is None or isinstance(facts, Refusal):
         return facts
-    subject = s.observed.subject
-    return grants.refused(
-        facts.spec,
-        grants.GrantRequest(
-            issuer=called(facts.identity.kind, facts.identity.name),
-            cluster_scoped=facts.identity.kind == "ClusterKeyIssuer",
-            namespace=subject.key.namespace,
-            namespace_labels=facts.namespace_labels or {},
-            workspace=facts.workspace,
-            today=s.now.date(),
-            last_day=schedule.expiration(s.spec, s.now),
-            keys_in_namespace=facts.keys_in_namespace,
-        ),
-    )
+    return grants.refused(facts.spec, grants.request_of(s, facts))
 
 
 def few_enough_keys(s: Situation) -> Check:

@@ -69,7 +69,7 @@ def still_used(s: Situation) -> Decision | None:
 def overlaps_over(s: Situation) -> Decision | None:
     """Revoke each older key whose time has come, once the target holds the current one."""
     due = [p for p in s.status.previous if p.revoke_at <= s.now and not rollouts.holds(s, p)]
-    if not due:
+    if not due or s.observed.vanished:
         return None
     home = s.home
     pending = [p for p in due if p.key_id not in s.observed.revoked and p.key_id not in s.observed.failed_revocations]
@@ -78,7 +78,7 @@ def overlaps_over(s: Situation) -> Decision | None:
             look = Look(Fact.TARGET, target=home)
             return Decision(look, Reason.REVOKED, "Reading the target before an older key is revoked.")
         record = s.record_at(home)
-        if (record is None or record.key_id != s.status.key_id) and not s.stripped and not _past_the_end(s):
+        if not s.key_stands and not _past_the_end(s):
             return None  # the chain of causes repairs the target first
         key = next((p for p in pending if record is None or p.key_id != record.key_id), None)
         if key is not None:
@@ -172,9 +172,7 @@ def _look_at_what_stays(s: Situation) -> Decision | None:
 
 def _retained(s: Situation) -> bool:
     """Whether the current key stays alive: one that no target holds any more, or will, is nobody's, and would be left behind."""
-    record = s.record_at(s.home)
-    stands = s.stripped is not None or (record is not None and record.key_id == s.status.key_id)
-    return not s.bound and stands and not s.home_ending
+    return not s.bound and s.key_stands and not s.home_ending and s.status.grant_lost_at is None
 
 
 def _revoke(s: Situation) -> Decision | None:
@@ -285,7 +283,8 @@ def _wait_for_late_keys(s: Situation) -> Decision | None:
 
 def _clean(s: Situation) -> Decision | None:
     """Every place that may hold something of this ApiKey goes under Revoke; under Retain the current key's stays, unbound."""
-    kept = s.home if s.status.key_id and not s.bound and not s.home_ending else None
+    stays = not s.bound and not s.home_ending and s.status.grant_lost_at is None
+    kept = s.home if s.status.key_id and stays else None
     names = [p.target for p in s.status.previous] + [s.status.target.name if s.status.target else None]
     names += [c.target for c in s.status.closed_attempts if c.target]
     if names != [None] or s.status.closed_attempts or isinstance(s.target, Present):
@@ -336,6 +335,8 @@ def _farewell(s: Situation) -> Decision:
 
 
 def _lost(s: Situation) -> str:
+    if s.status.grant_lost_at is not None:
+        return "holds a key that no grant allows any more"
     return "goes with its namespace" if s.home_ending else "does not hold it any more"
 
 

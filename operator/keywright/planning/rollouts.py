@@ -79,8 +79,7 @@ def pending(s: Situation) -> list[PendingRollout]:
 
 def active(s: Situation) -> bool:
     """Whether workloads may be restarted: not into a target that does not hold the current key; that is repaired first."""
-    record = s.record_at(s.home)
-    return s.status.rollout is not None and record is not None and record.key_id == s.status.key_id
+    return s.status.rollout is not None and s.key_stands
 
 
 def holds(s: Situation, key: PreviousKey) -> bool:

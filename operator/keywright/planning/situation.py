@@ -244,6 +244,12 @@ class Situation:
         here = self.record_at(self.home)
         return record if here is None or here.key_id != record.key_id else None
 
+    @property
+    def key_stands(self) -> bool:
+        """Whether the current key stands in its Secret: by the record beside it, or by its plaintext alone."""
+        record = self.record_at(self.home)
+        return self.stripped is not None or (record is not None and record.key_id == self.status.key_id)
+
     def is_mine(self, target: Present) -> bool:
         """Made for an ApiKey of this very namespace and name by this cluster: also for one that was re-created since."""
         return target.owner == self.observed.subject.key

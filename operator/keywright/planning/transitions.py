@@ -41,6 +41,7 @@ __all__ = [
     "MOST_PREVIOUS",
     "closed",
     "dropped",
+    "ended",
     "forgotten",
     "intended",
     "left_in_use",
@@ -210,6 +211,27 @@ def _well(s: Situation, after: ApiKeyStatus) -> ApiKeyStatus:
     if ready is None or ready.status != "True" or ready.reason not in (Reason.ISSUED, Reason.SUSPENDED):
         return after
     return steady(s.with_status(after))
+
+
+def ended(s: Situation, gone: frozenset[KeyId]) -> ApiKeyStatus:
+    """The current key was revoked, and these older ones: as before the first issuance, but for what is still to be looked after."""
+    nothing = dict.fromkeys(
+        (
+            "key_id",
+            "issuer",
+            "masked_key",
+            "workspace",
+            "issued_as",
+            "issued_at",
+            "expires_at",
+            "renewal_time",
+            "last_used",
+        )
+    )
+    previous = [p for p in s.status.previous if p.key_id not in gone]
+    return s.status.model_copy(
+        update={**nothing, "previous": previous, "target": None, "rollout": None, "grant_lost_at": None}
+    )
 
 
 def still_used(s: Situation, days: Mapping[KeyId, date]) -> ApiKeyStatus:

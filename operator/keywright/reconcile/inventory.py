@@ -135,6 +135,10 @@ class Inventory:
         book = self._books.get(ref_of(identity, namespace))
         return book is not None and key_id in book.live
 
+    def vanished(self, ref: Ref) -> bool:
+        """Whether the last pass over this issuer lacked every key that it should have shown."""
+        return ref in self._books and self._books[ref].sightings.vanished > 0
+
     # What is told.
 
     def strike(self, key_id: KeyId) -> None:
@@ -161,7 +165,7 @@ class Inventory:
         try:
             spec = read_issuer_spec(found)
         except Rejected as error:
-            await self._say(ref, None, refusal=refusal_of(error))
+            await self._say(ref, refusal=refusal_of(error))
             return timedelta(seconds=_FAILED_AGAIN)
         book = self._books.setdefault(ref, _Book())
         version = found["metadata"]["uid"], found["metadata"].get("generation", 0)
@@ -176,7 +180,7 @@ class Inventory:
         elif ref in self._doubted:
             self._doubted.discard(ref)
             listing = await self._directory.listing(identity, ref[1], Tag.search(self._cluster_id, _NOBODY))
-            await self._say(ref, spec, refusal=listing if isinstance(listing, Refusal) else None)
+            await self._say(ref, refusal=listing if isinstance(listing, Refusal) else None)
         due = min(book.next_pass, book.look_at) - self._monotonic()
         return timedelta(seconds=max(_SOONEST, due))
 
@@ -188,7 +192,7 @@ class Inventory:
         async def first() -> None:
             """A long pass says early that the admin key works; that this cannot be written is no reason to end it."""
             with suppress(Retryable, Terminal, Ambiguous):
-                await self._say(ref, spec)
+                await self._say(ref)
 
         expected = book.pages or PassPace.pages_of(len(self._concerned(identity)))
         pace = PassPace(interval=interval, expected=expected, sleep=self._sleep, first=first)
@@ -196,7 +200,7 @@ class Inventory:
         ended = self._monotonic()
         if isinstance(listing, Refusal):
             book.next_pass = ended + max(_FAILED_AGAIN, listing.after or 0.0)
-            await self._say(ref, spec, refusal=listing)
+            await self._say(ref, refusal=listing)
             return
         found = self._cluster.issuer(*ref)
         if found is None or (found["metadata"]["uid"], found["metadata"].get("generation", 0)) != book.version:
@@ -205,6 +209,7 @@ class Inventory:
         book.pages = pace.pages
         book.next_pass = max(started + interval, ended + interval * _REST)
         concerned = self._concerned(identity)
+        before = book.sightings.vanished
         counted = self._enter(book, listing, _current_keys(concerned, identity, begun), begun)
         book.issuer, book.begun = identity.uid, begun
         book.second_due = book.look_at = float("inf")
@@ -214,9 +219,12 @@ class Inventory:
                 book.look_at = book.second_due
             else:
                 book.next_pass = min(book.next_pass, book.second_due)
+        if bool(before) != bool(book.sightings.vanished):
+            for seen in concerned:
+                self._wake(_name_of(seen))
         self._wake_concerned(book, concerned)
         self._tell_strays(ref, found, book, counted)
-        await self._say(ref, spec, counted=counted)
+        await self._say(ref, counted=counted)
 
     def _enter(
         self, book: _Book, listing: Iterable[ListedKey], current: Mapping[str, datetime], begun: datetime
@@ -311,15 +319,13 @@ class Inventory:
             self._cluster.note(EventNote(about=found, type="Warning", reason=Reason.STRAY_KEY, message=text))
         book.strays = ids
 
-    async def _say(
-        self, ref: Ref, spec: KeyIssuerSpec | None, *, refusal: Refusal | None = None, counted: Survey | None = None
-    ) -> None:
+    async def _say(self, ref: Ref, *, refusal: Refusal | None = None, counted: Survey | None = None) -> None:
         """Write the issuer's status where it changed."""
         found = self._cluster.issuer(*ref)
         if found is None:
             return
         vanished = self._books[ref].sightings.vanished if ref in self._books else 0
-        after = next_status(found, spec, self._clock(), refusal=refusal, counted=counted, vanished=vanished)
+        after = next_status(found, self._clock(), refusal=refusal, counted=counted, vanished=vanished)
         if after == status_of(found):
             return
         with suppress(Retryable):  # somebody edits the issuer, or the apiserver is away: the next pass says it

@@ -13,7 +13,6 @@ from keywright.api.reasons import Reason
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from keywright.api.keyissuer import KeyIssuerSpec
     from keywright.planning.observed import Refusal
     from keywright.planning.strays import Survey
     from keywright.ports.cluster import Object
@@ -31,7 +30,6 @@ def status_of(found: Object) -> KeyIssuerStatus:
 
 def next_status(
     found: Object,
-    spec: KeyIssuerSpec | None,
     now: datetime,
     *,
     refusal: Refusal | None = None,
@@ -55,8 +53,6 @@ def next_status(
         )
     else:
         works, reason, message = True, Reason.ADMIN_KEY_WORKS, "The platform accepts the admin key."
-        if spec is not None and spec.on_grant_lost == "Revoke":
-            message += " Without effect in this version: onGrantLost: Revoke (a lost grant stops renewals)."
     condition = Condition(
         type="Ready",
         status="True" if works else "False",

@@ -14,6 +14,7 @@ from keywright.planning.layout import beside
 from keywright.planning.observed import Absent, Fact, Observed, Present, Refusal, Rewriting, Sought, Subject
 from keywright.planning.places import in_vault, place_of
 from keywright.ports.cluster import FINALIZER
+from keywright.reconcile.directory import ref_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +86,15 @@ async def beyond_reach(error: KeywrightError, s: Situation, cluster: Cluster) ->
     return s.observed.subject.deleting and await cluster.is_ending(s.observed.subject.key.namespace)
 
 
+def _as_issued(s: Situation) -> ApiKeySpec:
+    """The spec with issuer and workspace as they were when the current key was made: an edit since then hides no lost grant."""
+    issuer, issued = s.status.issuer, s.status.issued_as
+    if issuer is None or issued is None:
+        return s.spec
+    ref = s.spec.issuer_ref.model_copy(update={"kind": issuer.kind, "name": issuer.name})
+    return s.spec.model_copy(update={"issuer_ref": ref, "workspace": issued.workspace})
+
+
 class Observer:
     """Reads the world for one ApiKey at a time."""
 
@@ -131,7 +141,12 @@ class Observer:
             issuers = {c.issuer.uid for c in status.closed_attempts}
             looked = {uid: at for uid in issuers if (at := self._inventory.looked(uid)) is not None}
             observed = replace(observed, listing=self._inventory.listed(subject.uid), looked=looked)
-        observed = replace(observed, rewritten=self._rewritten.get(subject.uid))
+        observed = replace(
+            observed,
+            rewritten=self._rewritten.get(subject.uid),
+            revokes_ungranted=self._revokes_ungranted(status, subject.key.namespace),
+            vanished=self._inventory.vanished(ref_of(spec.issuer_ref, subject.key.namespace)),
+        )
         return spec, status, self._with_key(observed, status)
 
     def again(self, seen: Object, observed: Observed, spec: ApiKeySpec) -> tuple[ApiKeySpec, ApiKeyStatus, Observed]:
@@ -169,12 +184,14 @@ class Observer:
         gone, used = self._inventory.is_gone(status.key_id), self._inventory.last_used(status.key_id)
         return replace(observed, key_gone=gone, last_used=used)
 
-    async def look(self, step: Look, s: Situation) -> Observed:
+    async def look(self, step: Look, s: Situation) -> Observed:  # noqa: C901 - one branch a fact
         """Find out one fact. Raises Retryable where the apiserver does not answer."""
         observed, key = s.observed, s.observed.subject.key
         match step.fact:
             case Fact.ISSUER:
                 return replace(observed, issuer=await self._directory.facts(key, s.spec, s.status))
+            case Fact.GRANT:
+                return replace(observed, maker=await self._directory.facts(key, _as_issued(s), s.status))
             case Fact.LISTING:
                 if step.issuer is None:
                     raise Rejected("a listing needs an issuer", reason="InvalidSpec")
@@ -194,6 +211,11 @@ class Observer:
                 return await self._restarter.look(step.workload, s)
             case Fact.NAMESPACE:
                 return replace(observed, namespace_ending=await self._cluster.is_ending(key.namespace))
+
+    def _revokes_ungranted(self, status: ApiKeyStatus, namespace: str) -> bool:
+        """What the issuer that made the key says, from memory; one that is gone says nothing."""
+        found = self._cluster.issuer(*ref_of(status.issuer, namespace)) if status.issuer else None
+        return found is not None and (found.get("spec") or {}).get("onGrantLost") == "Revoke"
 
     async def _rehearse(self, s: Situation) -> Observed:
         """The dry run of the very write also tells whether something stands there: no read before it."""

@@ -8,7 +8,8 @@ with the operator: an adapter that works here has met a second opinion. Imports 
     answers.py    bodies in and out; every refusal's shape
     wire.py       requests and answers; vocabulary.py the closed word lists, reading.py the query parameters
     store/        SQLite: database.py opens it, journal.py commits in groups, one file of statements per subject
+    console/      the web pages at /: the same statements, for a person with a browser
 
 To start one: `server.run(Settings(...))`, or the command `keywright sandbox`. In a test:
-`build_app(Store.open(path), admin_key=...)`. A web console would be one more module of routes, outside /v1.
+`build_app(Store.open(path), admin_key=...)`.
 """

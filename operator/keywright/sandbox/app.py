@@ -1,4 +1,4 @@
-"""The ASGI application: gate, routes, and what becomes of an exception."""
+"""The ASGI application: gate, routes, and what becomes of an exception; the console beside them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from keywright.sandbox.answers import invalid, refuse
+from keywright.sandbox.console import Console
 from keywright.sandbox.gate import Gate
 from keywright.sandbox.limiter import RateLimiter
 from keywright.sandbox.routes import api_keys, audit_logs, control, inference, usage, users, workspaces
@@ -40,6 +41,8 @@ def build_app(store: Store, *, admin_key: str, rate_limit: float | None = None) 
     for subject in (api_keys, inference, workspaces, users, usage, audit_logs):
         subject.install(app, store)
     control.install(app, store, limiter)
+    # Added last, asked first: what is the console's never comes to the gate.
+    app.add_middleware(Console, store=store, admin_key=admin_key)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(NotFoundError, _not_found)
     app.add_exception_handler(NotAllowedError, _not_allowed)

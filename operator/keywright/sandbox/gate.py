@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from keywright.sandbox.limiter import RateLimiter
     from keywright.sandbox.store import Store
 
-__all__ = ["CALLER", "Gate"]
+__all__ = ["CALLER", "Gate", "below"]
 
 CALLER: Final = "keywright.sandbox.caller"
 """Where the scope holds the `keys.Caller` of an ordinary request."""
@@ -49,12 +49,12 @@ class Gate:
 
     async def _refusal(self, scope: Scope) -> Response | None:
         path = scope["path"]
-        public = _below(path, "/v1")
+        public = below(path, "/v1")
         if public:
             wait = self._limiter.take()
             if wait is not None:
                 return refuse(429, "Requests rate limit exceeded", {"Retry-After": str(wait)})
-        if any(_below(path, prefix) for prefix in _ADMIN):
+        if any(below(path, prefix) for prefix in _ADMIN):
             return self._admin_refusal(_credential(scope))
         return await self._key_refusal(scope) if public else None
 
@@ -80,7 +80,8 @@ class Gate:
         return None
 
 
-def _below(path: str, prefix: str) -> bool:
+def below(path: str, prefix: str) -> bool:
+    """Whether an address is `prefix` or something under it."""
     return path.startswith(prefix) and (len(path) == len(prefix) or path[len(prefix)] == "/")
 
 

@@ -16,7 +16,7 @@ from keywright.sandbox.store.outcomes import NotFoundError
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["Caller", "CreatedKey", "KeyRow", "authenticate", "create", "delete", "find", "touch"]
+__all__ = ["Caller", "CreatedKey", "KeyRow", "authenticate", "count", "create", "delete", "find", "touch"]
 
 _LARGEST: Final = 2**63 - 1
 """SQLite's integers end here; no list is longer."""
@@ -120,18 +120,33 @@ def create(
     return created
 
 
-def find(connection: sqlite3.Connection, *, name: str | None, limit: int, offset: int) -> list[KeyRow]:
-    """Keys, newest first. `name`: part of a key's name, or its last four characters, whatever case and accents."""
-    condition, values = "", []
+def find(
+    connection: sqlite3.Connection, *, name: str | None, limit: int, offset: int, workspace_id: str | None = None
+) -> list[KeyRow]:
+    """Keys, newest first. `name`: part of a key's name, or its last four characters, whatever case and accents.
+
+    `workspace_id`: those of one Workspace; None: of all.
+    """
+    conditions, values = [], []
     if name:
         folded = fold(name)
-        condition, values = "WHERE instr(k.folded_name, ?) > 0 OR k.folded_last4 = ?", [folded, folded]
+        conditions.append("(instr(k.folded_name, ?) > 0 OR k.folded_last4 = ?)")
+        values += [folded, folded]
+    if workspace_id is not None:
+        conditions.append("k.workspace_id = ?")
+        values.append(workspace_id)
+    condition = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM api_keys k JOIN workspaces w ON w.id = k.workspace_id JOIN users u ON u.id = k.user_id"  # noqa: S608 - constants
         f" {condition} ORDER BY k.seq DESC LIMIT ? OFFSET ?",
         (*values, _bounded(limit), _bounded(offset)),
     )
     return [_row(row) for row in rows]
+
+
+def count(connection: sqlite3.Connection) -> dict[str, int]:
+    """How many keys each Workspace has; one without keys is left out."""
+    return dict(connection.execute("SELECT workspace_id, count(*) FROM api_keys GROUP BY workspace_id"))
 
 
 def delete(connection: sqlite3.Connection, key_id: str, now: datetime) -> None:

@@ -12,13 +12,21 @@ from keywright.sandbox.store.outcomes import NotFoundError
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["of_organization", "set_for_organization", "set_for_workspace", "shortest"]
+__all__ = ["of_organization", "of_workspace", "set_for_organization", "set_for_workspace", "shortest"]
 
 
 def of_organization(connection: sqlite3.Connection) -> int | None:
     """The organization's policy."""
     days: int | None = connection.execute("SELECT max_validity_days FROM organization").fetchone()[0]
     return days
+
+
+def of_workspace(connection: sqlite3.Connection, workspace_id: str) -> int | None:
+    """What holds in a Workspace: its own policy or the organization's, whichever is shorter. Raises NotFoundError."""
+    row = connection.execute("SELECT max_validity_days FROM workspaces WHERE id = ?", (workspace_id,)).fetchone()
+    if row is None:
+        raise NotFoundError("Workspace not found")
+    return shortest(of_organization(connection), row[0])
 
 
 def set_for_organization(connection: sqlite3.Connection, days: int | None) -> None:

@@ -1,0 +1,75 @@
+"""U5: one tenant's 5,000 broken ApiKeys do not delay another's first by more than 2 s."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.running import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.e2e.guarded import Guarded
+    from tests.e2e.team import Team
+
+pytestmark = [pytest.mark.plane, pytest.mark.slow, pytest.mark.xdist_group("guarded")]
+
+MANY = 5_000
+MOST = 2.0
+"""Seconds."""
+
+
+def flood(team: Team, count: int, workspace: str) -> None:
+    """So many ApiKeys at once, over a few connections that stay."""
+    plane, each = team.plane, count // 4
+    path = f"/apis/keywright.dev/v1alpha1/namespaces/{team.namespace}/apikeys"
+    headers = {"Authorization": f"Bearer {plane.admin_token}", "Content-Type": "application/json"}
+
+    def some(first: int) -> None:
+        connection = http.client.HTTPSConnection(plane.server.removeprefix("https://"), context=plane.tls, timeout=60)
+        for i in range(first, first + each):
+            body = {
+                "apiVersion": "keywright.dev/v1alpha1",
+                "kind": "ApiKey",
+                "metadata": {"name": f"broken-{i:04}"},
+                "spec": {
+                    "issuerRef": {"name": "mistral"},
+                    "workspace": workspace,
+                    "target": {"secret": {"name": f"broken-{i:04}"}},
+                },
+            }
+            connection.request("POST", path, json.dumps(body), headers)
+            answer = connection.getresponse()
+            said = answer.read()
+            assert answer.status == 201, said
+        connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(some, range(0, count, each)))
+
+
+def first_key(guarded: Guarded) -> float:
+    """Seconds from the creation of a namespace's first ApiKey to its Ready."""
+    with guarded.a_team() as team:
+        begun = time.monotonic()
+        team.create()
+        wait_for(lambda: team.condition().get("status") == "True", "the first key is Ready", pause=0.02)
+        return time.monotonic() - begun
+
+
+def test_thousands_of_broken_api_keys_delay_nobody_else(
+    guarded: Guarded, record_property: Callable[[str, object], None]
+):
+    """Of an unknown workspace, while they are looked at for the first time and while they wait; measured beside the same without them."""
+    alone = min(first_key(guarded) for _ in range(3))
+    with guarded.a_team() as noisy:
+        flood(noisy, MANY, "no-such-workspace")
+        beside = [first_key(guarded) for _ in range(10)]
+    record_property("first key alone, seconds", round(alone, 2))
+    record_property("first keys beside 5,000 broken ones, seconds", [round(one, 2) for one in beside])
+    assert max(beside) - alone < MOST, (alone, beside)
