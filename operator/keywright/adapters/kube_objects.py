@@ -17,8 +17,9 @@ from keywright.adapters.kube_errors import NotFound
 from keywright.adapters.kube_events import EventWriter
 from keywright.adapters.kube_index import ApiKeyIndex
 from keywright.adapters.kube_patch import dropped_field, merge_diff
+from keywright.adapters.kube_tokens import service_account_token
 from keywright.api.base import GROUP, VERSION
-from keywright.errors import Ambiguous, Conflict, Rejected, Unauthorized, Unavailable
+from keywright.errors import Conflict, Rejected, Unauthorized, Unavailable
 from keywright.keys import ResourceKey, SecretValue
 from keywright.ports.cluster import finalizer_of
 
@@ -48,9 +49,6 @@ _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 _LABELS_KEPT: Final = 60.0
 """Seconds that a namespace's labels are believed: the port's word."""
-
-_TOKEN_LASTS: Final = 600
-"""Seconds: the apiserver's least. A token is shown to Vault at once, and to nobody else."""
 
 _NAMESPACES_KEPT: Final = 4096
 """Namespaces whose labels are remembered; past it all are asked again."""
@@ -302,29 +300,8 @@ class KubeCluster:
         return SecretValue(text.strip()) if text and text.strip() else None
 
     async def token(self, namespace: str, account: str, audiences: Sequence[str]) -> SecretValue:
-        """A short-lived token of a ServiceAccount, made out for these audiences; asked for anew each time.
-
-        Raises Rejected(StoreRefused) where there is no such account, or no right to its tokens.
-        """
-        path = path_of("/api/v1", "serviceaccounts", namespace, account, "token")
-        body = {"spec": {"audiences": list(audiences), "expirationSeconds": _TOKEN_LASTS}}
-        try:
-            answer = await self._api.request("POST", path, body=body, confidential=True)
-        except NotFound:
-            raise Rejected(
-                f"there is no ServiceAccount {namespace}/{account}: create it", reason="StoreRefused"
-            ) from None
-        except Ambiguous as error:
-            raise Unavailable(str(error)) from None  # one token more hurts nobody
-        except Unauthorized as error:
-            if error.reason != "Forbidden":
-                raise Unavailable(str(error)) from error
-            raise Rejected(
-                f"keywright may not make tokens of ServiceAccount {namespace}/{account}: give it create on serviceaccounts/token there, "
-                "with the Role that examples/vault/ has",
-                reason="StoreRefused",
-            ) from None
-        return SecretValue(answer["status"]["token"])
+        """A short-lived token of a ServiceAccount, made out for these audiences; asked for anew each time."""
+        return await service_account_token(self._api, namespace, account, audiences)
 
     async def namespace_labels(self, namespace: str) -> Mapping[str, str]:
         """The labels of a namespace, at most a minute old; asked for once however many wait.
