@@ -33,8 +33,8 @@ $(STAMPS)/install: $(STAMPS)/venv pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-controlplane: install ## the control plane's binaries: found, or built once (about 8 minutes)
-	@$(BIN)/keywright devcluster build
+controlplane: install ## the control plane's binaries: found, or built once (about 8 minutes; WITH_VAULT=1: 13)
+	@$(BIN)/keywright devcluster build $(if $(WITH_VAULT),--with-vault)
 
 lint: install ## ruff, mypy, the directions between rooms, generated files
 	@$(BIN)/ruff format --check .
@@ -65,7 +65,8 @@ prometheus: ## promtool and Prometheus for the tests: Debian's, unpacked and not
 screenshots: install chromium ## docs/console/*.png anew
 	@KEYWRIGHT_SCREENSHOTS=docs/console $(PYTEST) -q -p no:schemathesis -n 0 tests/sandbox/test_console_looks.py -k pictures
 
-test: install controlplane chromium prometheus ## every test, on the real control plane
+test: WITH_VAULT := 1
+test: install controlplane chromium prometheus ## every test, on the real control plane with a real Vault
 	@$(PYTEST) -q -n $(JOBS) --dist loadgroup
 
 simulate: install ## N histories of the simulation from SEED on; the last line is the verdict
@@ -74,8 +75,8 @@ simulate: install ## N histories of the simulation from SEED on; the last line i
 year: install ## docs/year.svg: a thousand keys through 2028, by the planner's own arithmetic
 	@$(BIN)/python -m tests.planning.year
 
-demo: install controlplane ## the whole life of a few keys on this machine
-	@$(BIN)/keywright demo $(DEMO)
+demo: install controlplane ## the whole life of a few keys on this machine; WITH_VAULT=1: one of them in Vault
+	@$(BIN)/keywright demo $(if $(WITH_VAULT),--with-vault) $(DEMO)
 
 bench: install controlplane ## throughput beside the floor of a bare client
 	@$(BIN)/python benchmarks/issue.py $(BENCH)

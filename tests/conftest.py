@@ -197,6 +197,13 @@ def bring_up(name: str) -> Plane:
     return plane
 
 
+def beside_vault(plane: Plane) -> Cluster:
+    """The plane's cluster with a Vault in it, which whoever asks first starts."""
+    folder = Path(os.environ[FOLDER])
+    with _alone(folder):
+        return Cluster.up(plane.cluster.directory, audit=True, with_vault=True)
+
+
 @pytest.fixture(scope="session")
 def plane() -> Plane:
     """A control plane that no operator for the whole cluster works on: its objects are the test's alone."""

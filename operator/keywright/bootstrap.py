@@ -25,6 +25,9 @@ from keywright.adapters.kube_objects import KubeCluster
 from keywright.adapters.kube_secret import SecretSink
 from keywright.adapters.kube_workloads import KubeWorkloads
 from keywright.adapters.mistral import mistral_factory
+from keywright.adapters.sinks import TargetSink
+from keywright.adapters.vault_sink import VaultSink
+from keywright.adapters.vault_stores import VaultStores
 from keywright.errors import Ambiguous, Rejected, Retryable, Terminal, Unauthorized
 from keywright.keys import AttemptId, ResourceKey
 from keywright.metrics import Metrics
@@ -32,6 +35,7 @@ from keywright.ports.lease import Unshared
 from keywright.reconcile.directory import IssuerDirectory
 from keywright.reconcile.engine import Engine, Settings
 from keywright.reconcile.rotate import Rotator
+from keywright.reconcile.stores import StoreBook
 from keywright.reconcile.sweep import Sweeper, chosen
 
 if TYPE_CHECKING:
@@ -148,9 +152,12 @@ class Operator:
             api, _now, options.namespaces or None, busy=lambda: self.engine.queue.in_flight > _WORKERS // 4
         )
         self.sink = SecretSink(api, options.namespaces or None)
+        book = StoreBook(self.cluster, cluster_scope=self.cluster_scope)
+        self.vaults = VaultStores(book, self.cluster, allow_insecure=options.allow_insecure_issuers)
+        vault = VaultSink(self.vaults, cluster_id, lease or Unshared())
         self.engine = Engine(
             cluster=self.cluster,
-            sink=self.sink,
+            sink=TargetSink(self.sink, vault),
             workloads=KubeWorkloads(api),
             factory=mistral_factory(
                 allow_insecure=options.allow_insecure_issuers,
@@ -196,6 +203,7 @@ class Operator:
     async def close(self) -> None:
         """Give connections back, once nothing is in flight."""
         await self.engine.close()
+        self.vaults.close()
 
     def seen_api_key(self, event_type: str | None, seen: Object) -> None:
         """A watch spoke of an ApiKey; `event_type` None: it listed it."""
@@ -210,6 +218,14 @@ class Operator:
         before = self.cluster.issuer(*ref)
         if self.cluster.seen(kind, event_type, seen) and self._working:
             self.engine.issuer_changed(kind, seen, before, self.cluster.issuer(*ref))
+
+    def seen_store(self, kind: str, event_type: str | None, seen: Object) -> None:
+        """A watch spoke of a store."""
+        self._hear(event_type)
+        ref = kind, seen["metadata"].get("namespace"), seen["metadata"]["name"]
+        before = self.cluster.store(*ref)
+        if self.cluster.seen(kind, event_type, seen) and self._working:
+            self.engine.store_changed(kind, seen, before, self.cluster.store(*ref))
 
     def seen_secret(self, event_type: str | None, seen: Object) -> None:
         """A watch spoke of a Secret of ours; its plaintext is forgotten at once."""

@@ -35,7 +35,7 @@ def test_the_index_is_what_a_search_would_find(changes):
     for namespace in "ab":
         for secret in "st":
             expected = {k for k, s in found.items() if k[0] == namespace and s["target"]["secret"]["name"] == secret}
-            assert {(k.namespace, k.name) for k in index.of_secret(namespace, secret)} == expected
+            assert {(k.namespace, k.name) for k in index.of_target(namespace, secret)} == expected
         for issuer in "ij":
             for kind, scope in (("KeyIssuer", namespace), ("ClusterKeyIssuer", None)):
                 ref = {"kind": kind, "name": issuer}

@@ -21,6 +21,7 @@ from keywright.adapters.kube_objects import KubeCluster
 from keywright.adapters.kube_secret import SecretSink
 from keywright.adapters.kube_workloads import KubeWorkloads
 from keywright.adapters.mistral import MistralIssuer
+from keywright.adapters.vault_sink import VaultSink
 from keywright.planning.steps import WriteStatus
 from keywright.reconcile import engine
 from keywright.reconcile.execute import Executor
@@ -56,6 +57,7 @@ def install() -> None:
     for cls, effects in (
         (_Cluster, ("add_finalizer", "remove_finalizer", "patch_status")),
         (_Sink, ("deliver", "fence", "rewrite", "clean")),
+        (_Vault, ("deliver", "fence", "rewrite", "clean", "prune")),
         (_Workloads, ("restart",)),
         (_Issuer, ("create", "revoke", "check")),
         (bootstrap.Operator, ("sync",)),
@@ -64,6 +66,7 @@ def install() -> None:
             setattr(cls, effect, _passing(effect, getattr(cls, effect)))
     bootstrap.KubeCluster = _Cluster
     bootstrap.SecretSink = _Sink
+    bootstrap.VaultSink = _Vault
     bootstrap.KubeWorkloads = _Workloads
     mistral.MistralIssuer = _Issuer
     engine.Executor = _Executor
@@ -74,6 +77,10 @@ class _Cluster(KubeCluster):
 
 
 class _Sink(SecretSink):
+    """Passes by the places."""
+
+
+class _Vault(VaultSink):
     """Passes by the places."""
 
 

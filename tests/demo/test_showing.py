@@ -68,12 +68,12 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
 @pytest.mark.plane
 @together
 def test_once_shows_the_whole_life_and_leaves_nothing(tmp_path: Path):
-    """Each key goes through each stage, no plaintext is printed, the exit code is 0."""
+    """Each key goes through each stage, the one in Vault, too; no plaintext is printed, the exit code is 0."""
     folder = tmp_path / "demo"
-    with a_demo(folder, "--once") as process:
+    with a_demo(folder, "--once", "--with-vault") as process:
         shown, _ = process.communicate(timeout=DEADLINE)
     assert process.returncode == 0, shown
-    for name in ("billing", "minimal", "search"):
+    for name in ("billing", "minimal", "search", "vaulted"):
         for word in ("requested", "issued", "delivered", "proved", "rotated", "refused", "deleted"):
             assert re.search(rf"shop/{name} +{word} ", shown), (name, word, shown)
     assert re.search(r"shop/search +overlap ", shown), "both keys work for a while"

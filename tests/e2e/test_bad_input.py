@@ -244,10 +244,10 @@ def a_quota_speaks_before_a_key_is_issued(team: Team):
 
 
 @scenarios
-def vault_is_said_to_be_for_later(team: Team):
-    """A target that this version cannot deliver into is named, and nothing is issued for it."""
+def a_store_that_does_not_exist_is_named(team: Team):
+    """A target in a Vault that nobody has described: it is said which store is missing, and nothing is issued."""
     team.create(target={"vault": {"storeRef": {"name": "vault"}, "path": "search/mistral"}})
-    assert "Vault" in team.says("TargetUnsupported")
+    assert "vaultstore/vault" in team.says("StoreNotFound")
     nothing_was_issued(team)
     team.delete()
     team.gone()

@@ -176,13 +176,6 @@ FIRST = {
 }
 
 REFUSALS = {
-    "a target in Vault is refused": Row(
-        WriteStatus,
-        Reason.TARGET_UNSUPPORTED,
-        spec=an_api_key(target={"vault": {"storeRef": {"name": "v"}, "path": "p"}}),
-        says="write spec.target.secret",
-        types=("Ready", "Stalled"),
-    ),
     "an issuer that is being deleted makes no key": Row(
         WriteStatus,
         Reason.ISSUER_DELETING,
@@ -399,14 +392,6 @@ REASONS_TO_ISSUE = {
         status=settled(),
         seen=all_known(at="elsewhere"),
         of={"purpose": "intent"},
-    ),
-    "a target moved to Vault is Stalled, not passed over": Row(
-        WriteStatus,
-        Reason.TARGET_UNSUPPORTED,
-        spec=an_api_key(target={"vault": {"storeRef": {"name": "v"}, "path": "p"}}),
-        status=settled(),
-        seen=all_known(THERE),
-        types=("Ready", "Stalled"),
     ),
     "a trigger with a new value means a new key": Row(
         WriteStatus, Reason.TRIGGERED, status=settled(), seen=triggered(rotate="2"), of={"purpose": "intent"}

@@ -53,7 +53,7 @@ from keywright.planning.steps import AddFinalizer, IssueAndDeliver, RestartWorkl
 SOMETIMES = st.sampled_from([timedelta(seconds=s) for s in (-100_000, -4000, -61, -1, 0, 1, 61, 4000, 100_000)])
 IDS = st.sampled_from(["key-0", "key-1", "key-2", "key-c"])
 ATTEMPTS = st.sampled_from(["aaaaaaa1", "bbbbbbb1", "ccccccc1"])
-PLACES = st.sampled_from([SECRET, "elsewhere"])
+PLACES = st.sampled_from([SECRET, "elsewhere", "VaultStore/v/p"])
 WEB = RestartRef(kind="Deployment", name="web")
 OTHER_ISSUER = KeyIssuerIdentity(kind="KeyIssuer", name="eu", uid="issuer-2")
 ISSUERS = st.sampled_from([ISSUER, OTHER_ISSUER])
@@ -74,6 +74,12 @@ ROLLOUT_STATES = st.sampled_from(
         Unrolled("forbidden"),
         Unrolled("unanswered", "no"),
     ]
+)
+
+
+STORE_REFUSALS = (
+    Refusal(Reason.STORE_UNAVAILABLE, "sealed", stalled=False),
+    Refusal(Reason.STORE_NOT_FOUND, "there is none"),
 )
 
 
@@ -205,6 +211,11 @@ def worlds(draw: st.DrawFn) -> Observed:
         "failed_revocations": draw(st.dictionaries(IDS, st.just(NO_ANSWER) | REFUSALS, max_size=1)),
         "namespace_ending": draw(st.none() | st.booleans()),
         "cleaned": frozenset(draw(st.sets(PLACES, max_size=1))),
+        "unclean": draw(st.dictionaries(PLACES, st.just("no"), max_size=1)),
+        "beyond": draw(st.dictionaries(PLACES, st.just("gone"), max_size=1)),
+        "pruned": frozenset(map(KeyId, draw(st.sets(IDS, max_size=2)))),
+        "unpruned": draw(st.dictionaries(IDS, st.just("no"), max_size=1)),
+        "unreadable": draw(st.sampled_from([None, None, None, *STORE_REFUSALS])),
         "rollouts": draw(st.dictionaries(st.tuples(IDS, st.just(WEB)), ROLLOUT_STATES, max_size=2)),
         "rewritten": draw(st.none() | SOMETIMES.map(lambda t: Rewriting(a_target().layout_digest, NOW + t))),
         **listing,
@@ -270,8 +281,9 @@ def _may_be_revoked(key_id: str, spec: ApiKeySpec, status: ApiKeyStatus, seen: O
     else:
         assert key_id != status.key_id
         assert not [p for p in status.previous if p.key_id == key_id and rollouts.holds(s, p)], "it waits for a rollout"
-        # Read just before: unknown is not good enough. Which Secret counts depends on what the key is.
-        assert seen.fresh or s.home is None
+        # Read just before: unknown is not good enough, but for what surely was not delivered. Which place counts depends on the key.
+        surely = seen.unreadable and seen.failure and seen.failure.settled and key_id == seen.failure.key_id
+        assert seen.fresh or s.home is None or surely
         held = {record.key_id for name in (s.home, s.place) if name in seen.fresh and (record := s.record_at(name))}
         previous = {p.key_id for p in status.previous}
         if s.home == s.place or key_id not in previous:

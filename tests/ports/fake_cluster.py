@@ -14,10 +14,11 @@ from keywright.api.base import GROUP, VERSION
 from keywright.api.reading import issuer_wanted, issuers_recorded
 from keywright.errors import Conflict
 from keywright.keys import ResourceKey, SecretValue
+from keywright.planning.places import place_seen
 from keywright.ports.cluster import EventNote, Object, finalizer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from keywright.api.apikey import KeyIssuerIdentity
@@ -140,13 +141,10 @@ class FakeCluster:
         """All ApiKeys as last seen."""
         return self._seen["ApiKey"].values()
 
-    def claimants(self, namespace: str, secret: str) -> Iterable[Object]:
-        """By spec.target.secret.name."""
+    def claimants(self, namespace: str, place: str) -> Iterable[Object]:
+        """By spec.target."""
         return [
-            obj
-            for obj in self.api_keys()
-            if obj["metadata"]["namespace"] == namespace
-            and (obj["spec"]["target"].get("secret") or {}).get("name") == secret
+            obj for obj in self.api_keys() if obj["metadata"]["namespace"] == namespace and place_seen(obj) == place
         ]
 
     def users_of(self, identity: KeyIssuerIdentity, namespace: str | None) -> Iterable[ResourceKey]:
@@ -169,6 +167,19 @@ class FakeCluster:
             named = {issuer_wanted(obj), *issuers_recorded(obj)}
             if (kind, name) in named and namespace in (None, obj["metadata"]["namespace"]):
                 yield obj
+
+    def store(self, kind: str, namespace: str | None, name: str) -> Object | None:
+        """The store as last seen."""
+        return self._seen[kind].get(ResourceKey(namespace or "", name))
+
+    def stores(self) -> Iterable[Object]:
+        """All stores as last seen."""
+        return [obj for kind in ("VaultStore", "ClusterVaultStore") for obj in self._seen[kind].values()]
+
+    async def token(self, namespace: str, account: str, audiences: Sequence[str]) -> SecretValue:
+        """Of any account, and good for nothing."""
+        await self.faults.before("token")
+        return SecretValue(f"{namespace}/{account} for {', '.join(audiences)}")
 
     def issuer(self, kind: str, namespace: str | None, name: str) -> Object | None:
         """As last seen."""

@@ -12,11 +12,13 @@ from keywright.errors import Conflict, Rejected
 from keywright.keys import KeyId, KeyRecord, ResourceKey, SecretValue
 from keywright.planning.layout import Owner, is_bound, layout_digest_of
 from keywright.planning.observed import Absent, Foreign, HandMade, Present, Sought, TargetLayout, TargetState
+from keywright.planning.places import in_vault
 from keywright.ports.sink import Delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
 
+    from keywright.ports.stores import Store
 
 __all__ = ["FakeSink", "SecretStore", "Stored"]
 
@@ -73,7 +75,7 @@ class SecretStore:
     def collect(self, uid: str) -> None:
         """The garbage collector: what is bound to a deleted ApiKey goes."""
         for key, there in list(self.stored.items()):
-            if there.owner and there.owner.bound and there.owner.uid == uid:
+            if there.owner and there.owner.bound and there.owner.uid == uid and not in_vault(key.name):
                 self.remove(key)
 
     def _tell(self, key: ResourceKey) -> None:
@@ -105,6 +107,22 @@ class FakeSink:
     def recorded(self) -> Mapping[KeyId, ResourceKey]:
         """All key ids in records."""
         return {present.record.key_id: key for key, (_, present) in self._seen.items() if present and present.record}
+
+    async def moved(self, namespace: str, name: str) -> bool:
+        """The watch tells of Secrets; a path in Vault is looked over."""
+        await self.faults.before("look over")
+        key = ResourceKey(namespace, name)
+        if not in_vault(name) or self.known(namespace, name) is None:
+            return False
+        there, (version, _) = self.stored.get(key), self._seen[key]
+        if there is not None and there.version == version:
+            return False
+        self._seen[key] = (version, None)
+        return True
+
+    async def reach(self, store: Store, namespaces: Collection[str]) -> None:
+        """It answers."""
+        await self.faults.before("reach store")
 
     async def read(self, namespace: str, name: str, sought: Sought | None = None) -> TargetState:
         """What stands there."""
@@ -158,6 +176,12 @@ class FakeSink:
             return None
         plaintext = SecretValue(there.plaintext)
         return await check(plaintext) if plaintext.digest() == record.digest else None
+
+    async def prune(self, namespace: str, name: str, key_id: KeyId) -> None:
+        """Nothing older is kept, here."""
+        if in_vault(name):
+            await self.faults.before("prune")
+            await self.faults.after("prune")
 
     async def clean(self, namespace: str, name: str, version: str, *, adopted: bool) -> None:
         """Remove; gone counts as done."""
@@ -232,7 +256,7 @@ class FakeSink:
 
     def catch_up(self) -> None:
         """The watch tells everything that happened."""
-        for key in {*self._seen, *self.stored}:
+        for key in {key for key in (*self._seen, *self.stored) if not in_vault(key.name)}:
             self._look(key)
 
     def seen(self, key: ResourceKey, there: Stored | None, version: int) -> bool:
@@ -244,7 +268,7 @@ class FakeSink:
         return True
 
     def _watch(self, key: ResourceKey, there: Stored | None, version: int) -> None:
-        if not self.lagging:
+        if not self.lagging and not in_vault(key.name):
             self.seen(key, there, version)
 
     def _admit(self, layout: TargetLayout, version: str | None, owner: Owner | None = None) -> ResourceKey:

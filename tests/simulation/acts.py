@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.ports.fake_sink import Stored
-from tests.simulation.names import KEY, NOTHING, RIVAL, SECRETS, WEB, issuer_key
+from tests.simulation.names import KEY, NOTHING, RIVAL, WEB, issuer_key
 
 from keywright.keys import KeyId, Workspace
 from keywright.ports.cluster import FINALIZER
@@ -45,13 +45,15 @@ class Acts:
 
     def _edit_target(self, arg: int) -> None:
         obj = self._api_key()
-        secret = obj["spec"]["target"]["secret"] if obj else {}
-        self._edit(target={"secret": {**secret, "name": SECRETS[arg % 2].name}})
+        [looks] = obj["spec"]["target"].values() if obj else [{}]
+        self._edit(target=self._target(arg, looks))
 
     def _edit_template(self, arg: int) -> None:
         obj = self._api_key()
-        secret = obj["spec"]["target"]["secret"] if obj else {}
-        self._edit(target={"secret": {**secret, "labels": {"team": str(arg)}}})
+        [(kind, looks)] = obj["spec"]["target"].items() if obj else [("secret", {})]
+        template = {"api-key": "${api_key}", "team": str(arg)}
+        changed = {"labels": {"team": str(arg)}} if kind == "secret" else {"template": template}
+        self._edit(target={kind: {**looks, **changed}})
 
     def _edit_issuer(self, arg: int) -> None:
         self._edit(issuerRef={"name": ("main", "spare")[arg % 2]})
@@ -136,7 +138,7 @@ class Acts:
         else:
             self._world.invariants.forgets(self._site, there, old.get("status") or {})
         self._world.invariants.restores(self._site)
-        for secret in SECRETS:
+        for secret in self._world.history.places:
             self._world.invariants.loses(self._site, secret)  # the status may name what is there no more
         self._site.server.store(("ApiKey", KEY), {**old, "metadata": meta}, "ADDED" if there is None else "MODIFIED")
 
@@ -152,7 +154,7 @@ class Acts:
         """Another ApiKey names the same Secret; or it goes again."""
         server = self._site.server
         if ("ApiKey", RIVAL) not in server.stored:
-            self._create(RIVAL, target={"secret": {"name": SECRETS[arg % 2].name}})
+            self._create(RIVAL, target=self._target(arg))
         elif arg % 3 == 0:
             server.delete("ApiKey", RIVAL)
 
@@ -191,7 +193,9 @@ class Acts:
         self._change_secret(arg, record={}, layout_digest="drifted", fence=None, adopted=None, **whole)
 
     def _give_secret(self, arg: int) -> None:
-        """Somebody makes a Secret by hand and gives it to the ApiKey: whether that takes it is for the spec to say."""
+        """Somebody makes a Secret by hand and gives it to the ApiKey: whether that takes it is for the spec. None in Vault."""
+        if self._world.history.vault:
+            return
         secret = self._secret(arg)
         self._world.invariants.loses(self._site, secret)
         texts = {"api-key": "by hand", "theirs": "theirs"}
@@ -200,6 +204,8 @@ class Acts:
         self._world.invariants.gives(self._site, secret, self._site.secrets.put(secret, given))
 
     def _edit_adopt(self, arg: int) -> None:
+        if self._world.history.vault:
+            return
         obj = self._api_key()
         secret = obj["spec"]["target"]["secret"] if obj else {}
         self._edit(target={"secret": {**secret, "adopt": arg % 4 != 0}})
@@ -285,6 +291,9 @@ class Acts:
 
     def _apiserver_away(self, arg: int) -> None:
         self._site.away_until = self._world.time() + (5, 60, 300, 1200)[arg % 4]
+
+    def _vault_away(self, arg: int) -> None:
+        self._site.vault_away_until = self._world.time() + (5, 60, 300, 3600)[arg % 4]
 
     def _crash(self, arg: int) -> None:
         self._world.costs += 1

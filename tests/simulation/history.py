@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from hypothesis import strategies as st
+from tests.simulation.names import PATHS, SECRETS
+
+if TYPE_CHECKING:
+    from keywright.keys import ResourceKey
 
 __all__ = ["ACTS", "HOW", "POINTS", "Act", "Fault", "History", "histories"]
 
@@ -38,6 +42,7 @@ _WRITES: Final = (
     "fence",
     "rewrite",
     "clean",
+    "prune",
     "restart",
 )
 _READS: Final = (
@@ -50,6 +55,7 @@ _READS: Final = (
     "refresh",
     "read_value",
     "look at rollout",
+    "look over",
 )
 
 POINTS: Final[dict[str, tuple[How, ...]]] = {
@@ -121,6 +127,7 @@ ACTS: Final = (
     "depose",
     "platform away",
     "apiserver away",
+    "Vault away",
     "listings lag",
     "clamp expiry",
     "claim target",
@@ -159,9 +166,17 @@ class History:
     faults: tuple[Fault, ...]
     seed: int = 0
     """Of small delays, and thereby of the order in which what is going on at once happens."""
+    vault: bool = False
+    """Whether the keys go into Vault, of which no watch tells, in place of Secrets."""
+
+    @property
+    def places(self) -> tuple[ResourceKey, ...]:
+        """Where keys may stand."""
+        return PATHS if self.vault else SECRETS
 
     def __str__(self) -> str:
-        lines = [f"operators: {self.operators}, delays from seed {self.seed}"]
+        where = "in Vault, " if self.vault else ""
+        lines = [f"{where}operators: {self.operators}, delays from seed {self.seed}"]
         lines += [f"after {act.wait:g} s: {act.what} ({act.arg})" for act in self.acts]
         for fault in self.faults:
             lasts = f", {fault.seconds:g} s" if fault.seconds else ""
@@ -195,4 +210,5 @@ def histories() -> st.SearchStrategy[History]:
         st.lists(acts, max_size=10).map(tuple),
         st.lists(_faults(), max_size=8).map(tuple),
         st.integers(0, 1 << 16),
+        st.sampled_from((False, False, True)),
     )

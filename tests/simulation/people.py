@@ -8,10 +8,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.acts import Acts
-from tests.simulation.names import INTERVAL, ISSUERS, KEY, SECRETS, WEB, issuer_key
+from tests.simulation.names import INTERVAL, ISSUERS, KEY, STORE, WEB, issuer_key
 
 from keywright.api.apikey_status import ApiKeyStatus
 from keywright.keys import ResourceKey
+from keywright.planning.places import in_vault
 
 if TYPE_CHECKING:
     from tests.ports.fake_sink import Stored
@@ -42,6 +43,9 @@ class People(Acts):
         for name in ISSUERS:
             self._create_issuer(name)
         self._site.server.values["Secret", "search", "admin"] = {"key": "admin"}
+        store = {"address": "https://vault.example", "auth": {"kubernetes": {"role": "keywright"}}}
+        if self._world.history.vault:
+            self._site.server.create("VaultStore", STORE, store)
         self._site.workloads.create(KEY.namespace, WEB)
         self._create(KEY)
         self._site.server.watchers.append(self._remember)
@@ -66,7 +70,7 @@ class People(Acts):
             platform.latest = None
             platform.workspaces[:] = [replace(w, name=w.name.removeprefix("old ")) for w in platform.workspaces]
         for site in world.sites:
-            site.away_until = 0.0
+            site.away_until = site.vault_away_until = 0.0
             site.server.values["Secret", "search", "admin"] = {"key": "admin"}
             site.secrets.refusal = None
             site.workloads.mend()
@@ -91,7 +95,7 @@ class People(Acts):
             "workspace": "search-prod",
             "expiry": {"validity": "90d"},
             "rotation": {"overlap": "10m", "restart": [WEB.to_dict()]},
-            "target": {"secret": {"name": SECRETS[0].name}},
+            "target": self._target(0),
             **spec,
         }
         self._site.server.create("ApiKey", key, fields, annotations={})
@@ -126,7 +130,15 @@ class People(Acts):
         status = self._status()
         if arg < 6 and status and status.target:
             return ResourceKey(KEY.namespace, status.target.name)
-        return SECRETS[arg % 2]
+        return self._world.history.places[arg % 2]
+
+    def _target(self, arg: int, looks: dict[str, Any] | None = None) -> dict[str, Any]:
+        """One of the places, as a spec says it; `looks` as the spec has them."""
+        place = self._world.history.places[arg % 2].name
+        there = in_vault(place)
+        if there is None:
+            return {"secret": {**(looks or {}), "name": place}}
+        return {"vault": {**(looks or {}), "storeRef": {"name": there.store}, "path": there.path}}
 
     def _change_secret(self, arg: int, **fields: Any) -> None:
         secret = self._secret(arg)

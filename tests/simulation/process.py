@@ -13,6 +13,7 @@ from tests.ports.faults import Faults
 
 from keywright.errors import Ambiguous, Conflict, RateLimited, Rejected, Unavailable
 from keywright.metrics import Metrics
+from keywright.planning.places import in_vault
 from keywright.ports.lease import Lease, Unshared
 from keywright.reconcile.engine import Engine, Settings
 
@@ -91,7 +92,8 @@ class Process(Faults):
         self.site.server.watchers.remove(self._told_of_object)
         self.site.secrets.watchers.remove(self.sink._watch)
         self.site.secrets.watchers.remove(self._told_of_secret)
-        for workers in (self.engine._workers, self.engine._issuer_workers, self.engine._hold_workers):
+        engine = self.engine
+        for workers in (engine._workers, engine._issuer_workers, engine._hold_workers, engine._store_workers):
             for task in workers._tasks:
                 task.cancel()
 
@@ -172,7 +174,7 @@ class Process(Faults):
             self.world.later(delay, lambda: self._hear_of_object(event, obj))
 
     def _told_of_secret(self, key: ResourceKey, there: Stored | None, version: int) -> None:
-        for delay in self.world.watch_delays(self):
+        for delay in [] if in_vault(key.name) else self.world.watch_delays(self):
             self.world.later(delay, lambda: self._hear_of_secret(key, there, version))
 
     def _hear_of_object(self, event: str, obj: Object) -> None:
@@ -180,6 +182,9 @@ class Process(Faults):
             return
         kind = obj["kind"]
         before = None if kind == "ApiKey" else self.cluster.issuer(kind, *_ref(obj))
+        if kind == "VaultStore":
+            self.cluster.seen(event, obj)
+            return
         if not self.cluster.seen(event, obj):
             return
         if kind == "ApiKey":
@@ -201,7 +206,7 @@ class Process(Faults):
                 self._hear_of_object("DELETED", obj)
         for obj in list(self.site.server.stored.values()):
             self._hear_of_object("MODIFIED", obj)
-        for key in {*self.sink._seen, *self.site.secrets.stored}:
+        for key in {key for key in (*self.sink._seen, *self.site.secrets.stored) if not in_vault(key.name)}:
             there = self.site.secrets.stored.get(key)
             self._hear_of_secret(key, there, there.version if there else self.site.secrets.version)
 

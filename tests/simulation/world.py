@@ -56,6 +56,10 @@ _AFTERWARDS: Final = (
 )
 """What goes wrong here costs no POST: what was delivered is adopted."""
 _PLATFORM: Final = ("create", "revoke", "list_keys", "workspaces", "user_id", "check")
+_VAULT: Final = (
+    *("read target", "rehearse", "deliver", "fence", "rewrite", "clean", "prune"),
+    *("look over", "reach store"),
+)
 
 
 class Violation(AssertionError):
@@ -81,7 +85,7 @@ class Site:
         self.workloads = WorkloadStore(self.clock, world.rollout_lasts)
         self.leadership = Leadership(world)
         self.processes: dict[str, Process] = {}
-        self.away_until = 0.0
+        self.away_until = self.vault_away_until = 0.0
         if clone_of is not None:
             self.skew = clone_of.skew
             self.server.stored = dict(clone_of.server.stored)
@@ -210,6 +214,9 @@ class World:
             if now < self.platform_away_until:
                 self.costs += 1
                 raise Ambiguous("no answer") if call == "create" and process.slot == "b" else Unavailable("away")
+        elif self.history.vault and call in _VAULT and now < process.site.vault_away_until:
+            self.costs += 1
+            raise Unavailable("Vault is away")
         elif now < process.site.away_until:
             self.costs += 1
             raise Unavailable("the apiserver is away")

@@ -1,4 +1,4 @@
-"""ApiKeys by what they name: their Secret and their issuers. No I/O."""
+"""ApiKeys by what they name: their target and their issuers. No I/O."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from keywright.api.reading import issuer_wanted, issuers_recorded
 from keywright.keys import ResourceKey
+from keywright.planning.places import place_seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -20,7 +21,8 @@ class _Names(NamedTuple):
     """What one ApiKey is found by."""
 
     key: ResourceKey
-    secret: tuple[str, str] | None
+    target: tuple[str, str] | None
+    """Namespace and place."""
     issuer: _Ref | None
     """The wanted one."""
     makers: frozenset[_Ref]
@@ -31,7 +33,7 @@ class ApiKeyIndex:
     """Kept beside the store: every object that enters it is added, every one that leaves it removed."""
 
     def __init__(self) -> None:
-        self._by_secret: dict[tuple[str, str], dict[ResourceKey, None]] = {}
+        self._by_target: dict[tuple[str, str], dict[ResourceKey, None]] = {}
         self._by_issuer: dict[_Ref, dict[str, dict[ResourceKey, None]]] = {}
         self._by_maker: dict[_Ref, dict[ResourceKey, None]] = {}
 
@@ -44,16 +46,16 @@ class ApiKeyIndex:
             self._forget(before)
         if after:
             key = after.key
-            if after.secret:
-                self._by_secret.setdefault(after.secret, {})[key] = None
+            if after.target:
+                self._by_target.setdefault(after.target, {})[key] = None
             if after.issuer:
                 self._by_issuer.setdefault(after.issuer, {}).setdefault(key.namespace, {})[key] = None
             for maker in after.makers:
                 self._by_maker.setdefault(maker, {})[key] = None
 
-    def of_secret(self, namespace: str, name: str) -> list[ResourceKey]:
-        """Whose target this Secret is."""
-        return list(self._by_secret.get((namespace, name), ()))
+    def of_target(self, namespace: str, place: str) -> list[ResourceKey]:
+        """Whose target this place is."""
+        return list(self._by_target.get((namespace, place), ()))
 
     def of_issuer(self, kind: str, namespace: str | None, name: str) -> Iterator[ResourceKey]:
         """Whose issuerRef names this issuer."""
@@ -69,8 +71,8 @@ class ApiKeyIndex:
         return len(self._by_issuer.get((kind, issuer_namespace or "", name), {}).get(namespace, ()))
 
     def _forget(self, names: _Names) -> None:
-        if names.secret:
-            _drop(self._by_secret, names.secret, names.key)
+        if names.target:
+            _drop(self._by_target, names.target, names.key)
         if names.issuer:
             namespaces = self._by_issuer[names.issuer]
             _drop(namespaces, names.key.namespace, names.key)
@@ -91,9 +93,8 @@ def _names(obj: Mapping[str, Any] | None) -> _Names | None:
     """What an object is found by. The CRD guarantees shapes; an object older than its rules may lack any."""
     if obj is None:
         return None
-    metadata, spec = obj["metadata"], obj.get("spec") or {}
-    namespace = metadata["namespace"]
-    target = (spec.get("target") or {}).get("secret") or {}
+    metadata = obj["metadata"]
+    namespace, place = metadata["namespace"], place_seen(obj)
 
     def at(named: tuple[str, str]) -> _Ref:
         kind, name = named
@@ -103,7 +104,7 @@ def _names(obj: Mapping[str, Any] | None) -> _Names | None:
     issuer = at(wanted) if wanted else None
     return _Names(
         ResourceKey(namespace, metadata["name"]),
-        (namespace, target["name"]) if "name" in target else None,
+        (namespace, place) if place else None,
         issuer,
         frozenset(map(at, issuers_recorded(obj))) - {issuer},
     )

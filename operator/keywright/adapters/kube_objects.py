@@ -17,6 +17,7 @@ from keywright.adapters.kube_errors import NotFound
 from keywright.adapters.kube_events import EventWriter
 from keywright.adapters.kube_index import ApiKeyIndex
 from keywright.adapters.kube_patch import dropped_field, merge_diff
+from keywright.adapters.kube_tokens import service_account_token
 from keywright.api.base import GROUP, VERSION
 from keywright.errors import Conflict, Rejected, Unauthorized, Unavailable
 from keywright.keys import ResourceKey, SecretValue
@@ -33,7 +34,13 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "KubeCluster"]
 
-KINDS: Final = {"ApiKey": "apikeys", "KeyIssuer": "keyissuers", "ClusterKeyIssuer": "clusterkeyissuers"}
+KINDS: Final = {
+    "ApiKey": "apikeys",
+    "KeyIssuer": "keyissuers",
+    "ClusterKeyIssuer": "clusterkeyissuers",
+    "VaultStore": "vaultstores",
+    "ClusterVaultStore": "clustervaultstores",
+}
 """The kinds this adapter keeps, and their resources."""
 
 _PREFIX: Final = f"/apis/{GROUP}/{VERSION}"
@@ -76,9 +83,9 @@ class KubeCluster:
         """All ApiKeys as last seen."""
         return self._stores["ApiKey"].values()
 
-    def claimants(self, namespace: str, secret: str) -> Iterable[Object]:
-        """The ApiKeys whose target is this Secret."""
-        found = (self.api_key(key) for key in self._index.of_secret(namespace, secret))
+    def claimants(self, namespace: str, place: str) -> Iterable[Object]:
+        """The ApiKeys whose target is this place."""
+        found = (self.api_key(key) for key in self._index.of_target(namespace, place))
         return [obj for obj in found if obj is not None]
 
     def users_of(self, identity: KeyIssuerIdentity, namespace: str | None) -> Iterable[ResourceKey]:
@@ -101,6 +108,14 @@ class KubeCluster:
     def issuers(self) -> list[Object]:
         """All issuers of both kinds as last seen."""
         return [obj for kind in ("KeyIssuer", "ClusterKeyIssuer") for obj in self._stores[kind].values()]
+
+    def store(self, kind: str, namespace: str | None, name: str) -> Object | None:
+        """The VaultStore or ClusterVaultStore as last seen; None: not there."""
+        return self._stores[kind].get(ResourceKey(namespace or "", name))
+
+    def stores(self) -> list[Object]:
+        """All stores of both kinds as last seen."""
+        return [obj for kind in ("VaultStore", "ClusterVaultStore") for obj in self._stores[kind].values()]
 
     # What is told.
 
@@ -135,7 +150,7 @@ class KubeCluster:
         for kind, resource in KINDS.items():
             if self._namespaces is None:
                 told += await self._sync_kind(kind, resource, None)
-            elif kind != "ClusterKeyIssuer":
+            elif not kind.startswith("Cluster"):
                 for namespace in self._namespaces:
                     told += await self._sync_kind(kind, resource, namespace)
         return told
@@ -283,6 +298,10 @@ class KubeCluster:
                 reason="IssuerInvalid",
             )
         return SecretValue(text.strip()) if text and text.strip() else None
+
+    async def token(self, namespace: str, account: str, audiences: Sequence[str]) -> SecretValue:
+        """A short-lived token of a ServiceAccount, made out for these audiences; asked for anew each time."""
+        return await service_account_token(self._api, namespace, account, audiences)
 
     async def namespace_labels(self, namespace: str) -> Mapping[str, str]:
         """The labels of a namespace, at most a minute old; asked for once however many wait.

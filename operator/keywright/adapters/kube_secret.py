@@ -24,12 +24,13 @@ from keywright.keys import LABEL_LIMIT, AttemptId, KeyId, KeyRecord, ResourceKey
 from keywright.planning.observed import Absent, Foreign
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 
     from keywright.adapters.kube import KubeApi
     from keywright.planning.layout import Owner
     from keywright.planning.observed import Present, Sought, TargetLayout, TargetState
     from keywright.ports.sink import Delivery
+    from keywright.ports.stores import Store
 
 __all__ = ["MANAGED_SELECTOR", "SecretSink"]
 
@@ -100,6 +101,13 @@ class SecretSink:
     def recorded(self) -> dict[KeyId, ResourceKey]:
         """The ids of all keys that a delivered record names, as last seen, each with a Secret where it stands."""
         return {held.present.record.key_id: key for key, held in self._store.items() if held.present.record}
+
+    async def moved(self, namespace: str, name: str) -> bool:  # noqa: ARG002 - the port's signature
+        """The watch tells."""
+        return False
+
+    async def reach(self, store: Store, namespaces: Collection[str]) -> None:
+        """Secrets lie in no store."""
 
     async def read(self, namespace: str, name: str, sought: Sought | None = None) -> TargetState:
         """What stands there now: Absent, Present (ours) or Foreign; and whether that holds the plaintext that is sought.
@@ -182,6 +190,9 @@ class SecretSink:
             return None
         plaintext = find_plaintext(obj, record)
         return await check(plaintext) if plaintext else None
+
+    async def prune(self, namespace: str, name: str, key_id: KeyId) -> None:
+        """A Secret has no older versions."""
 
     async def clean(self, namespace: str, name: str, version: str, *, adopted: bool) -> None:
         """Remove what is ours; what is gone already counts as done. Adopted: only what was put there since; the Secret stays."""

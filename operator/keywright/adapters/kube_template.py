@@ -1,7 +1,7 @@
-"""The texts of a Secret: the plaintext rendered into templates, and recovered from what stands there.
+"""The texts of a target: the plaintext rendered into templates, and recovered from what stands there.
 
 Owns the template language: ${api_key}, ${key_id}, ${expires_at}, ${workspace}, and $$ for a dollar. Must not keep a
-plaintext, nor put one into an error. The only kube module that reveals. Pure.
+plaintext, nor put one into an error. The only module of both sinks that reveals one. Pure.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TOKEN: Final = re.compile(r"\$\$|\$\{([^{}]*)\}")
 
 
 class Texts:
-    """The texts of one Secret with everything filled in but the plaintext.
+    """The texts of one Secret, or path in Vault, with everything filled in but the plaintext.
 
     Each is kept as the pieces between its places for the plaintext; a text without such a place is one piece.
     """
@@ -101,7 +101,7 @@ def _length(pieces: Sequence[str], value: str) -> int:
 
 def _too_large(what: str) -> Rejected:
     return Rejected(
-        f"spec.target.secret.template: {what} becomes larger than the 1 MiB that a Secret holds: shorten it",
+        f"the target's template: {what} becomes larger than the 1 MiB that a target holds: shorten it",
         reason="TargetRefused",
     )
 
@@ -142,7 +142,7 @@ def _pieces(name: str, text: str, values: Mapping[str, str]) -> list[str]:
         else:
             known = ", ".join(f"${{{v}}}" for v in VARIABLES)
             raise Rejected(
-                f"spec.target.secret.template: {name} uses a variable that does not exist; there are {known}, and $$ is a dollar",
+                f"the target's template: {name} uses a variable that does not exist; there are {known}, and $$ is a dollar",
                 reason="InvalidSpec",
             )
     pieces[-1] += text[end:]

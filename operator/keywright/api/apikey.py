@@ -276,7 +276,7 @@ class ApiKeySpec(Kind):
     deletion_policy: Literal["Revoke", "Retain"] = Field(
         default="Revoke",
         description="What becomes of the key when the ApiKey is deleted. Revoke: it is revoked and the target cleaned. Retain: both stay; "
-        "a key that no Secret holds any more, or whose namespace is deleted with it, is revoked.",
+        "a key that its target does not hold any more, or whose Secret goes with its namespace, is revoked.",
     )
     suspend: bool = Field(
         default=False,

@@ -67,7 +67,7 @@ class PreviousKey(Kind):
         description="The day the issuer last saw it used, where that is later than the day it was replaced: somebody has not moved over.",
     )
     target: str | None = Field(
-        default=None, description="The Secret it stood in, where that is another one than now: cleaned with it."
+        default=None, description="The place it stood in, where that is another one than now: cleaned with it."
     )
 
 
@@ -86,7 +86,7 @@ class Attempt(Kind):
     reason: str = Field(description="Why a key is issued.")
     generation: int = Field(description="The metadata.generation it was decided for.")
     issuer: KeyIssuerIdentity = Field(description="The issuer asked.")
-    target: str = Field(description="The Secret it delivers into.")
+    target: str = Field(description="The place it delivers into: a Secret's name, or store and path.")
     handled: Handled | None = Field(default=None, description="The trigger annotations this attempt answers.")
 
 
@@ -103,7 +103,7 @@ class ClosedAttempt(Kind):
     started_at: Timestamp | None = Field(default=None, description="When it was written down.")
     target: str | None = Field(
         default=None,
-        description="The Secret it was to deliver into, until it is known that nothing of it stands there.",
+        description="The place it was to deliver into, until it is known that nothing of it stands there.",
     )
     in_use: Annotated[list[str], Field(max_length=8)] = Field(
         default_factory=list,

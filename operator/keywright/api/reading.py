@@ -16,12 +16,13 @@ from keywright.api.apikey_status import ApiKeyStatus
 from keywright.api.base import Kind
 from keywright.api.keyissuer import KeyIssuerSpec
 from keywright.api.reasons import Reason
+from keywright.api.vaultstore import ClusterVaultStoreSpec, VaultStoreSpec
 from keywright.errors import Rejected
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["issuer_wanted", "issuers_recorded", "read_issuer_spec", "read_spec", "read_status"]
+__all__ = ["issuer_wanted", "issuers_recorded", "read_issuer_spec", "read_spec", "read_status", "read_store_spec"]
 
 _Model = TypeVar("_Model", bound=Kind)
 
@@ -47,6 +48,16 @@ def read_issuer_spec(body: Mapping[str, Any]) -> KeyIssuerSpec:
         for ref in (mistral.admin_key_secret_ref, mistral.ca_bundle_secret_ref, mistral.ca_bundle_config_map_ref):
             if ref is not None and ref.namespace not in (None, at):
                 raise _rejected("spec.mistral: remove the namespaces: a KeyIssuer reads its own namespace only")
+    return spec
+
+
+def read_store_spec(body: Mapping[str, Any]) -> VaultStoreSpec:
+    """The spec of a VaultStore or ClusterVaultStore; Rejected(InvalidSpec) with the first thing that is wrong with it."""
+    if body.get("kind") != "ClusterVaultStore":
+        return _read(VaultStoreSpec, body, "spec")
+    spec = _read(ClusterVaultStoreSpec, body, "spec")
+    if "{namespace}" not in spec.prefix:
+        raise _rejected("spec.prefix: write one that contains {namespace}, so that namespaces keep apart")
     return spec
 
 

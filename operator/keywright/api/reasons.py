@@ -60,7 +60,11 @@ class Reason(StrEnum):
     TARGET_FOREIGN = "TargetForeign"
     TARGET_CONFLICT = "TargetConflict"
     TARGET_REFUSED = "TargetRefused"
-    TARGET_UNSUPPORTED = "TargetUnsupported"
+    STORE_NOT_FOUND = "StoreNotFound"
+    STORE_NOT_GRANTED = "StoreNotGranted"
+    STORE_INVALID = "StoreInvalid"
+    STORE_REFUSED = "StoreRefused"
+    STORE_UNAVAILABLE = "StoreUnavailable"
     SCHEDULE_TOO_DENSE = "ScheduleTooDense"
     TOO_MANY_KEYS = "TooManyKeys"
 
@@ -90,6 +94,9 @@ class Reason(StrEnum):
     # KeyIssuer, ClusterKeyIssuer.
     ADMIN_KEY_WORKS = "AdminKeyWorks"
     KEYS_VANISHED = "KeysVanished"
+
+    # VaultStore, ClusterVaultStore.
+    STORE_WORKS = "StoreWorks"
 
     @classmethod
     def of(cls, word: str, default: Reason) -> Reason:
@@ -138,7 +145,11 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.TARGET_FOREIGN: "The target exists and was not made by keywright for this ApiKey.",
     Reason.TARGET_CONFLICT: "Another ApiKey has this target.",
     Reason.TARGET_REFUSED: "The target would not accept the write.",
-    Reason.TARGET_UNSUPPORTED: "This version cannot deliver there yet.",
+    Reason.STORE_NOT_FOUND: "spec.target.vault.storeRef names no store.",
+    Reason.STORE_NOT_GRANTED: "The ClusterVaultStore's namespaces do not select this one.",
+    Reason.STORE_INVALID: "The store's own spec must change, or what it names: address, mount, references.",
+    Reason.STORE_REFUSED: "Vault refused to log in, or there is no ServiceAccount to log in with; the message says what mends it.",
+    Reason.STORE_UNAVAILABLE: "Vault does not answer, is sealed, or stands by; it is tried again.",
     Reason.SCHEDULE_TOO_DENSE: "The schedule rotates faster than the storm guard or the overlap allow.",
     Reason.TOO_MANY_KEYS: "Too many live keys are recorded for this ApiKey.",
     Reason.ISSUE_FAILED: "Asking for a key failed; it is tried again with growing pauses.",
@@ -162,5 +173,6 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.STRAY_KEY: "A live key has this cluster's tag and nothing names it, or somebody uses it; it is left: see keywright sweep.",
     Reason.ADMIN_KEY_WORKS: "The issuer accepts the admin key.",
     Reason.KEYS_VANISHED: "The issuer lists none of the keys that it should: nothing is re-issued before a person has looked.",
+    Reason.STORE_WORKS: "Vault answers, and lets keywright in.",
 }
 """One sentence each; docs/reasons.md is made from these."""

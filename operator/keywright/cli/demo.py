@@ -15,6 +15,9 @@ def demo(
         bool,
         typer.Option("--once", help="Show the whole life of all keys, then end: 0 when all of it was seen, else 1."),
     ] = False,
+    with_vault: Annotated[
+        bool, typer.Option("--with-vault", help="Start a Vault, too, and let one key go straight into it.")
+    ] = False,
     directory: Annotated[
         Path | None,
         typer.Option(
@@ -33,9 +36,11 @@ def demo(
       keywright demo
 
       keywright demo --once | tee demo.txt
+
+      keywright demo --with-vault
     """
     from rich.console import Console  # noqa: PLC0415 - --help does not wait for the demo's imports
 
     from keywright.demo.showing import Showing  # noqa: PLC0415 - as above
 
-    raise typer.Exit(Showing(Console(), once=once).run(directory))
+    raise typer.Exit(Showing(Console(), once=once, with_vault=with_vault).run(directory))

@@ -41,6 +41,7 @@ _PLURALS: Final = {
     "RoleBinding": "rolebindings",
     "Secret": "secrets",
     "KeyIssuer": "keyissuers",
+    "VaultStore": "vaultstores",
     "ApiKey": "apikeys",
 }
 """What is applied. Of manifests/ the rest is left out: without a kubelet nothing would run."""
@@ -66,9 +67,10 @@ def documents(folder: Path) -> list[tuple[Path, Document]]:
     ]
 
 
-def examples() -> list[tuple[Path, Document]]:
-    """Of examples/."""
-    return documents(shipped("examples"))
+def examples(*, vault: bool = False) -> list[tuple[Path, Document]]:
+    """Of examples/; `vault`: with those of examples/vault/ behind them."""
+    folder = shipped("examples")
+    return documents(folder) + (documents(folder / "vault") if vault else [])
 
 
 async def install(api: KubeApi) -> None:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from keywright.adapters.kube import KubeApi
     from keywright.demo.board import Board
+    from keywright.demo.cluster import Document
     from keywright.demo.life import Delivered, Life
+    from keywright.demo.vault import DemoVault
     from keywright.keys import ResourceKey, SecretValue
 
 __all__ = ["Follower"]
@@ -39,13 +41,18 @@ _REFUSED: Final = (401, 403)
 class Follower:
     """Keeps a board up to date."""
 
-    def __init__(self, api: KubeApi, issuer: str, board: Board, check: Callable[[], None]) -> None:
-        """`issuer`: its address; `check` raises where something that must run does not."""
+    def __init__(
+        self, api: KubeApi, issuer: str, board: Board, check: Callable[[], None], vault: DemoVault | None
+    ) -> None:
+        """`issuer`: its address; `check` raises where something that must run does not; `vault`: where keys may stand, too."""
+        self._vault = vault
         self._api = api
         self._issuer = issuer
         self._board = board
         self._check = check
         self._plaintexts: dict[str, SecretValue] = {}
+        self._in_vault: dict[ResourceKey, Document] = {}
+        """Also those that are gone: their paths go with them."""
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
 
     async def __aenter__(self) -> Self:
@@ -93,9 +100,13 @@ class Follower:
             api_keys = await self._api.list(f"{API_KEYS}/apikeys")
         except (Retryable, Ambiguous):
             return
+        there = [*secrets.items]
+        if self._vault is not None:
+            self._in_vault |= {key_of(api_key): api_key for api_key in api_keys.items if _goes_into_vault(api_key)}
+            there += [path for api_key in self._in_vault.values() if (path := await self._vault.seen(api_key))]
         now, at, board = datetime.now(UTC), self._board.clock(), self._board
         delivered: dict[ResourceKey, Delivered] = {}
-        for secret in secrets.items:
+        for secret in there:
             if (found := read_secret(secret)) is not None:
                 delivered[found[0]] = found[1]
                 if found[1].key_id not in self._plaintexts and (plaintext := plaintext_in(secret)):
@@ -125,3 +136,7 @@ class Follower:
                 return False if answer.status in _REFUSED else None
         except (aiohttp.ClientError, TimeoutError):
             return None
+
+
+def _goes_into_vault(api_key: Document) -> bool:
+    return "vault" in (api_key["spec"].get("target") or {})

@@ -68,13 +68,19 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What a Secret says of the key in it."""
+    """What a Secret says of the key in it. `kind`: how such a place is called, where it is another."""
 
     key_id: str
     masked: str
     secret: str
     data_keys: tuple[str, ...]
     expires_on: date | None
+    kind: str = "Secret"
+
+    @property
+    def place(self) -> str:
+        """For a sentence."""
+        return f"{self.kind} {self.secret}"
 
 
 @dataclass(slots=True)
@@ -104,6 +110,8 @@ class Life:
     _asked_at: float = 0.0
     _announced: bool = False
     _timed: bool = False
+    _kind: str = "Secret"
+    """How the place is called that the key was seen in last."""
 
     @property
     def under_way(self) -> Stage | None:
@@ -156,15 +164,16 @@ class Life:
         if delivered is None:
             if before and self.standing and not self.standing.deleting:
                 self._asked_at, self._timed = at, False
-                return [Saying("missing", f"Secret {before.secret} is gone", trouble=True)]
+                return [Saying("missing", f"{before.place} is gone", trouble=True)]
             return self._end(at)
+        self._kind = delivered.kind
         if self.current is not None and self.current.key_id == delivered.key_id:
             return []
         if self.current is not None:
             self.older.append(Held(self.current.key_id, self.current.masked))  # asked anew: it is an old one now
         self.current = Held(delivered.key_id, delivered.masked)
         ends = f"works until {delivered.expires_on}" if delivered.expires_on else "never expires"
-        place = f"Secret {delivered.secret}: {', '.join(delivered.data_keys)}"
+        place = f"{delivered.place}: {', '.join(delivered.data_keys)}"
         said = self._reach(Stage.ISSUED, at, f"{delivered.masked}, {ends}")
         return said + self._reach(Stage.DELIVERED, at, place)
 
@@ -211,10 +220,10 @@ class Life:
         if before:
             return []
         if not self.older:
-            return self._reach(Stage.PROVED, at, "GET /v1/models with the key in the Secret: 200 OK")
+            return self._reach(Stage.PROVED, at, f"GET /v1/models with the key in the {self._kind}: 200 OK")
         self.reached.pop(Stage.REFUSED, None)  # There is a newer old one.
         when = f"after {span(at - self._asked_at)} " if self._timed else ""
-        return self._reach(Stage.ROTATED, at, f"{when}the Secret holds {held.masked}: 200 OK", again=True)
+        return self._reach(Stage.ROTATED, at, f"{when}the {self._kind} holds {held.masked}: 200 OK", again=True)
 
     def _end(self, at: float) -> list[Saying]:
         """Deleted is what is gone from the cluster and refused at the issuer, with all that came before it."""
@@ -224,7 +233,7 @@ class Life:
             or any(held.works is not False for held in (*self.older, self.current))
         ):
             return []
-        return self._reach(Stage.DELETED, at, f"{self.current.masked}: 401; Secret and ApiKey are gone")
+        return self._reach(Stage.DELETED, at, f"{self.current.masked}: 401; {self._kind} and ApiKey are gone")
 
     def _reach(self, stage: Stage, at: float, sentence: str, *, again: bool = False) -> list[Saying]:
         if stage in self.reached and not again:

@@ -53,8 +53,8 @@ class Plane:
         assert self._cluster is not None, "up comes first"
         return self._cluster
 
-    def up(self, namespace: str, report: Report) -> None:
-        """Control plane and sandbox; builds what is missing, which takes minutes the first time.
+    def up(self, namespace: str, report: Report, *, with_vault: bool = False) -> None:
+        """Control plane and sandbox, perhaps Vault; builds what is missing, which takes minutes the first time.
 
         Leaves a kubeconfig of the admin whose kubectl works in `namespace`.
         """
@@ -65,7 +65,7 @@ class Plane:
             f"--data={self._folder.sandbox / 'data'}",
             f"--admin-key-file={self.admin_key_file}",
         )
-        self._cluster = Cluster.up(self._folder.plane, progress=report)
+        self._cluster = Cluster.up(self._folder.plane, with_vault=with_vault, progress=report)
         write_kubeconfig(
             self._folder.kubeconfig,
             server=self._cluster.server,

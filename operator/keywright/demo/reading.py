@@ -68,6 +68,7 @@ def read_secret(obj: Mapping[str, Any]) -> tuple[ResourceKey, Delivered] | None:
             secret=obj["metadata"]["name"],
             data_keys=tuple(obj.get("data") or ()),
             expires_on=_day(record.get(f"{_PREFIX}expires-on")),
+            kind=obj.get("kind") or "Secret",
         )
     except KeyError:
         return None

@@ -25,9 +25,11 @@ from keywright.demo.follower import Follower
 from keywright.demo.life import Saying
 from keywright.demo.plane import Plane
 from keywright.demo.story import NAMESPACE, Story
+from keywright.demo.vault import DemoVault
 from keywright.demo.view import Glyphs, plain, render
 from keywright.devcluster import shown
 from keywright.errors import KeywrightError
+from keywright.keys import SecretValue
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -48,10 +50,14 @@ _ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(slots=True)
 class Showing:
-    """`once`: all lives to their end and no staying. `stays`: the story is over, and people look around."""
+    """`once`: all lives to their end and no staying. `with_vault`: one key goes into Vault.
+
+    `stays`: the story is over, and people look around.
+    """
 
     console: Console
     once: bool
+    with_vault: bool = False
     stays: bool = False
 
     def run(self, directory: Path | None) -> int:
@@ -87,7 +93,7 @@ class Showing:
         try:
             self._ready(board, "start", "control plane, sandbox issuer, operator: all on this machine")
             with shown(self.console) as report:
-                plane.up(NAMESPACE, report)
+                plane.up(NAMESPACE, report, with_vault=self.with_vault)
             asyncio.run(self._perform(folder, plane, board))
         except KeywrightError:
             folder.keeps_logs = kept
@@ -98,14 +104,18 @@ class Showing:
         self._ready(board, "plane", f"{plane.cluster.server} (etcd, apiserver, controllers)")
         url, admin_key = await plane.sandbox()
         self._ready(board, "sandbox", f"{url} stands in for the platform: open it to watch the keys")
+        vault = None
+        if plane.cluster.vault_address and plane.cluster.vault_token:
+            vault = DemoVault(plane.cluster.vault_address, SecretValue(plane.cluster.vault_token))
+            self._ready(board, "vault", f"{vault.address} (KV version 2 at secret/, kubernetes auth)")
         async with (
             await KubeApi.connect(str(folder.kubeconfig)) as api,
-            Follower(api, url, board, plane.check) as follower,
+            Follower(api, url, board, plane.check, vault) as follower,
         ):
             await cluster.install(api)
             await plane.start_operator(api)
             self._ready(board, "operator", "runs with the rights of manifests/ and no others")
-            story = Story(api, board, follower, beat=_BEAT if self._live else 0.0)
+            story = Story(api, board, follower, beat=_BEAT if self._live else 0.0, vault=vault)
             self._ready(board, "issuer", await story.set_up_issuer(url, admin_key))
             async with self._painted(board):
                 await story.tell(whole=self.once)

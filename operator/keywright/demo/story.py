@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from keywright.demo import cluster
 from keywright.demo.life import Saying, Stage
+from keywright.demo.shipped import shipped
 from keywright.errors import Terminal
 from keywright.keys import ResourceKey
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from keywright.demo.board import Board
     from keywright.demo.follower import Follower
     from keywright.demo.life import Life
+    from keywright.demo.vault import DemoVault
     from keywright.keys import SecretValue
 
 __all__ = ["NAMESPACE", "Story"]
@@ -31,6 +33,7 @@ NAMESPACE: Final = "shop"
 _OVERLAPPING: Final = ResourceKey(NAMESPACE, "search")
 _LEAKED: Final = ResourceKey(NAMESPACE, "minimal")
 _BUSY: Final = ResourceKey(NAMESPACE, "billing")
+_VAULTED: Final = ResourceKey(NAMESPACE, "vaulted")
 
 _PATIENCE: Final = 90.0
 """Seconds for a stage that takes one: a busy machine is no failure."""
@@ -44,16 +47,21 @@ class Story:
     board: Board
     follower: Follower
     beat: float
+    vault: DemoVault | None = None
 
     async def set_up_issuer(self, url: str, admin_key: SecretValue) -> str:
         """Apply examples/ but for the keys; returns what the operator says of the issuer once that works."""
         said = "nothing yet"
         issuer: cluster.Document = {}
-        for _, document in cluster.examples():
+        if self.vault is not None:
+            await self.vault.set_up()
+        for _, document in self._examples():
             if document["kind"] == "KeyIssuer":
                 issuer, secret = cluster.issuer_for(document, url, admin_key)
                 await cluster.apply(self.api, secret)
                 await cluster.apply(self.api, issuer)
+            elif document["kind"] == "VaultStore" and self.vault is not None:
+                await cluster.apply(self.api, self.vault.store_for(document))
             elif document["kind"] != "ApiKey":
                 await cluster.apply(self.api, document)
 
@@ -75,15 +83,22 @@ class Story:
         await self._rotate_with_overlap(_OVERLAPPING)
         await self._replace_compromised(_LEAKED)
         await self._rotate_with_overlap(_BUSY)
-        await self._until(_OVERLAPPING, Stage.REFUSED)
+        vaulted = (_VAULTED,) if self.vault is not None else ()
+        for key in vaulted:
+            await self._rotate_with_overlap(key)
+        for key in (_OVERLAPPING, *vaulted):
+            await self._until(key, Stage.REFUSED)
         await self._beat()
-        for key in (_LEAKED, _OVERLAPPING, _BUSY) if whole else (_LEAKED,):
+        for key in (_LEAKED, _OVERLAPPING, _BUSY, *vaulted) if whole else (_LEAKED,):
             await self._delete(key)
+
+    def _examples(self) -> list[tuple[Path, cluster.Document]]:
+        return cluster.examples(vault=self.vault is not None)
 
     async def _request(self) -> None:
         wanted = [
             (ResourceKey(document["metadata"]["namespace"], document["metadata"]["name"]), file, document)
-            for file, document in cluster.examples()
+            for file, document in self._examples()
             if document["kind"] == "ApiKey"
         ]
         for key, _, _ in wanted:
@@ -97,7 +112,7 @@ class Story:
     async def _rotate_with_overlap(self, key: ResourceKey) -> None:
         """Both keys work until the overlap is over."""
         life = self._life(key)
-        await self._trigger(key, "rotate", goal=Stage.REFUSED if key == _OVERLAPPING else Stage.ROTATED)
+        await self._trigger(key, "rotate", goal=Stage.ROTATED if key == _BUSY else Stage.REFUSED)
         await self._until(key, Stage.ROTATED)
         await self.follower.until(
             lambda: life.older[-1].works is not None,
@@ -142,13 +157,13 @@ class Story:
 
 
 def _short(file: Path) -> str:
-    return f"{file.parent.name}/{file.name}"
+    return str(file.relative_to(shipped("examples").parent))
 
 
 def _last_seen(life: Life) -> str:
     standing = life.standing
     if standing is None:
-        return "there is no ApiKey" if life.delivered is None else "the ApiKey is gone, its Secret is not"
+        return "there is no ApiKey" if life.delivered is None else f"the ApiKey is gone, {life.delivered.place} is not"
     condition = (
         f"{standing.reason}: {standing.message}" if standing.reason else "no condition: is the operator at work?"
     )

@@ -185,7 +185,7 @@ def _detail(life: Life) -> Text:
     stalled = life.standing is not None and life.standing.stalled
     if life.current is None or life.delivered is None:
         return Text(_waiting(life), style="yellow" if stalled else "dim")
-    text = Text.assemble((life.current.masked, "cyan"), (f" in Secret {life.delivered.secret}", "dim"))
+    text = Text.assemble((life.current.masked, "cyan"), (f" in {life.delivered.place}", "dim"))
     if life.retained:
         return text.append(", left to live without an ApiKey", style="dim")
     if life.standing is not None and stalled:

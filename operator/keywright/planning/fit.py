@@ -39,5 +39,5 @@ def difference(s: Situation) -> str | None:
     if issued.expiry != schedule.expiry_text(spec):
         return f"spec.expiry changed from {issued.expiry or 'none'} to {schedule.expiry_text(spec) or 'none'}"
     if s.moved:
-        return f"spec.target changed from {named(s.home)} to {named(s.place) if s.place else 'Vault'}"
+        return f"spec.target changed from {named(s.home)} to {named(s.place)}"
     return None

@@ -20,12 +20,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
-    from keywright.api.keyissuer import Grant, KeyIssuerSpec, LabelSelector
+    from keywright.api.keyissuer import Grant, KeyIssuerSpec, LabelSelector, NamespaceSelection
     from keywright.keys import Workspace
     from keywright.planning.observed import IssuerFacts
     from keywright.planning.situation import Situation
 
-__all__ = ["GrantRequest", "granted_workspaces", "lost", "needs_namespace_labels", "refused", "request_of"]
+__all__ = [
+    "GrantRequest",
+    "granted_workspaces",
+    "lost",
+    "needs_namespace_labels",
+    "refused",
+    "request_of",
+    "selected",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +145,16 @@ def _selects(grant: Grant, request: GrantRequest) -> bool:
 
 
 def _selects_namespace(grant: Grant, namespace: str, labels: Mapping[str, str]) -> bool:
-    if grant.namespaces is None:
+    return selected(grant.namespaces, namespace, labels)
+
+
+def selected(namespaces: NamespaceSelection | None, namespace: str, labels: Mapping[str, str]) -> bool:
+    """Whether a selection has this namespace, by name or by its labels; none selects nobody."""
+    if namespaces is None:
         return False
-    if grant.namespaces.names and namespace in grant.namespaces.names:
+    if namespaces.names and namespace in namespaces.names:
         return True
-    return grant.namespaces.selector is not None and _label_match(grant.namespaces.selector, labels)
+    return namespaces.selector is not None and _label_match(namespaces.selector, labels)
 
 
 def _label_match(selector: LabelSelector, labels: Mapping[str, str]) -> bool:

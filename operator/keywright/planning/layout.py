@@ -7,11 +7,14 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from keywright.planning.observed import Absent, Foreign
+from keywright.planning.places import in_vault
+
 if TYPE_CHECKING:
     from keywright.keys import ResourceKey
-    from keywright.planning.observed import TargetLayout
+    from keywright.planning.observed import TargetLayout, TargetState
 
-__all__ = ["Owner", "is_bound", "layout_digest_of", "layout_text"]
+__all__ = ["Owner", "beside", "is_bound", "layout_digest_of", "layout_text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,10 @@ class Owner:
 
 
 def layout_text(layout: TargetLayout, owner: Owner) -> str:
-    """Canonical JSON of all that is laid out, the plaintext apart; kept beside the target (annotation keywright.dev/layout)."""
+    """Canonical JSON of all that is laid out, the plaintext apart; kept beside the target (a Secret's annotation keywright.dev/layout)."""
+    if in_vault(layout.name):
+        fields = {"key": layout.key, "template": dict(layout.template) if layout.template else None}
+        return json.dumps({**fields, "merge": layout.merge, "uid": owner.uid}, sort_keys=True, separators=(",", ":"))
     said: dict[str, object] = {
         "key": layout.key,
         "template": dict(layout.template) if layout.template else None,
@@ -48,3 +54,9 @@ def is_bound(layout: TargetLayout, owner: Owner) -> bool:
 def layout_digest_of(layout: TargetLayout, owner: Owner) -> str:
     """The digest that a target has which looks exactly so."""
     return hashlib.sha256(layout_text(layout, owner).encode()).hexdigest()
+
+
+def beside(state: TargetState, layout: TargetLayout) -> TargetState:
+    """What somebody else keeps at a place is no obstacle to a layout that merges with it: nothing of ours is there yet."""
+    theirs = isinstance(state, Foreign) and state.mergeable and state.digest is None
+    return Absent() if theirs and layout.merge else state

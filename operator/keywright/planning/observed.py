@@ -76,7 +76,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class TargetLayout:
-    """How a Secret is laid out: all that spec.target.secret says, and where it is.
+    """How a target is laid out, and where it is: `name` is its place. Labels, annotations and type are a Secret's, `merge` is Vault's.
 
     `adopted`: somebody else made it and keywright took it over, so that it never goes with its ApiKey.
     """
@@ -89,6 +89,8 @@ class TargetLayout:
     annotations: Mapping[str, str]
     type: str
     adopted: bool = False
+    merge: bool = False
+    """Whether what other people keep at the place stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,7 @@ class Foreign:
     immutable: bool = False
     digest: str | None = None
     hand_made: tuple[HandMade, ...] = ()
+    mergeable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,9 +260,11 @@ class Observed:
     """Whether the ApiKey that the target belongs to, by namespace and name, is still there."""
     issuer: IssuerFacts | Refusal | None = None
     targets: Mapping[str, TargetState] = field(default_factory=dict)
-    """What stands where, by the Secret's name."""
+    """What stands where, by its place."""
     fresh: frozenset[str] = field(default_factory=frozenset)
-    """The targets that this pass has read or written itself, by name."""
+    """The targets that this pass has read or written itself, by place."""
+    unreadable: Refusal | None = None
+    """Why a target could not be read in this pass."""
     rehearsal: Refusal | Literal[True] | None = None
     """Whether a write to the target would be accepted."""
     listing: tuple[ListedKey, ...] | Refusal | None = None
@@ -294,6 +299,12 @@ class Observed:
     """Targets, by name, that this pass has cleaned."""
     unclean: Mapping[str, str] = field(default_factory=dict)
     """Targets, by name, that this pass could not clean, and why."""
+    beyond: Mapping[str, str] = field(default_factory=dict)
+    """Of the cleaned ones, those that nothing of keywright can reach any more, and why: what stands there is left."""
+    pruned: frozenset[KeyId] = field(default_factory=frozenset)
+    """Dead keys of which this pass knows that no older version of their target holds them any more."""
+    unpruned: Mapping[KeyId, str] = field(default_factory=dict)
+    """Dead keys of which older versions could not be destroyed, and why."""
     rollouts: Mapping[tuple[str, RestartRef], RolloutState] = field(default_factory=dict)
     """What this pass has restarted or looked at: by the id of the key it is for, and the workload."""
     rewritten: Rewriting | None = None

@@ -19,9 +19,21 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from keywright.api.apikey_status import ApiKeyStatus
+    from keywright.planning.observed import Refusal
     from keywright.planning.situation import Situation
 
-__all__ = ["Saying", "conditions", "failing", "next_step", "paused", "refused", "reported", "stalled", "steady"]
+__all__ = [
+    "Saying",
+    "conditions",
+    "failing",
+    "next_step",
+    "paused",
+    "refused",
+    "reported",
+    "stalled",
+    "steady",
+    "unread",
+]
 
 
 class Saying(NamedTuple):
@@ -63,6 +75,18 @@ def refused(s: Situation, reason: Reason, message: str, *, stalled: bool) -> Api
     if not stalled:
         sayings.append(Saying("Reconciling", "True", reason, message))
     return reported(s, sayings, NextStep(action="Retry", reason=message))
+
+
+def unread(s: Situation, refusal: Refusal) -> ApiKeyStatus:
+    """The target cannot be read: nothing is known against the key in it, so that Ready keeps its truth until the key ends."""
+    ready, ends = s.status.condition("Ready"), s.status.expires_at
+    holds = s.status.key_id is not None and ready is not None and ready.status == "True" and not (ends and s.now > ends)
+    message = f"The key is not known to have changed, but its target cannot be read: {refusal.message}"
+    sayings = [
+        Saying("Ready", "True" if holds else "False", refusal.reason, message if holds else refusal.message),
+        Saying("Stalled" if refusal.stalled else "Reconciling", "True", refusal.reason, refusal.message),
+    ]
+    return reported(s, sayings, NextStep(action="Retry", reason=refusal.message))
 
 
 def steady(s: Situation) -> ApiKeyStatus:

@@ -30,6 +30,7 @@ from keywright.planning.steps import (
     WriteStatus,
 )
 from keywright.planning.ungranted import ungranted
+from keywright.planning.unreadable import unreadable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -48,7 +49,9 @@ def plan(spec: ApiKeySpec, status: ApiKeyStatus, observed: Observed, now: dateti
     if observed.subject.deleting:
         return deletion(s)
     return (
-        open_attempt(s)
+        (_keep_finalizer(s) if s.observed.unreadable else None)
+        or unreadable(s)
+        or open_attempt(s)
         or late_keys(s)
         or _known_target(s)
         or still_used(s)
@@ -338,6 +341,9 @@ def _unended(s: Situation) -> tuple[Reason, str] | None:
         return Reason.ISSUER_CREDENTIALS_GONE, f"Key {', '.join(sorted(gone))} cannot be revoked: {why}"
     for key_id, refusal in failed.items():
         return Reason.REVOCATION_FAILED, f"Key {key_id} cannot be revoked yet: {refusal.message}"
+    for key_id, trouble in s.observed.unpruned.items():
+        text = f"Older versions of {named(s.home)} still hold the revoked key {key_id}: {trouble}"
+        return Reason.TARGET_REFUSED, text
     for name, trouble in s.observed.unclean.items():
         return Reason.TARGET_REFUSED, f"{named(name)} is no longer used and cannot be removed yet: {trouble}"
     return None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from keywright.api.reasons import Reason
 from keywright.planning import grants, schedule
 from keywright.planning.observed import Fact, Foreign, Present, Refusal
-from keywright.planning.places import named
+from keywright.planning.places import in_vault, named, remedy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,15 +23,6 @@ MOST_LIVE_KEYS: Final = 8
 """Recorded live keys (current, previous) that one ApiKey may have."""
 
 Check = Refusal | Fact | None
-
-
-def supported_target(s: Situation) -> Check:
-    """Secrets are what this version delivers into."""
-    if s.layout is None:
-        return Refusal(
-            Reason.TARGET_UNSUPPORTED, "This version cannot deliver into Vault yet; write spec.target.secret."
-        )
-    return None
 
 
 def expiry_ahead(s: Situation) -> Check:
@@ -58,7 +49,7 @@ def target_unclaimed(s: Situation) -> Check:
         return None
     return Refusal(
         Reason.TARGET_CONFLICT,
-        f"ApiKey {s.observed.rival} already has the target {named(s.place)}; write another spec.target.secret.name.",
+        f"ApiKey {s.observed.rival} already has the target {named(s.place)}; write another {remedy(s.place)}.",
     )
 
 
@@ -100,12 +91,12 @@ def target_free(s: Situation) -> Check:
         if s.observed.owner_exists:
             return Refusal(
                 Reason.TARGET_CONFLICT,
-                f"{named(s.place)} belongs to ApiKey {target.owner}; write another spec.target.secret.name.",
+                f"{named(s.place)} belongs to ApiKey {target.owner}; write another {remedy(s.place)}.",
             )
         return Refusal(
             Reason.TARGET_FOREIGN,
             f"{named(s.place)} was left by the ApiKey {target.owner}, which is gone; delete it, "
-            "or write another spec.target.secret.name.",
+            f"or write another {remedy(s.place)}.",
         )
     return None
 
@@ -113,6 +104,11 @@ def target_free(s: Situation) -> Check:
 def _foreign(s: Situation, target: Foreign) -> Refusal | None:
     """A Secret of somebody else's: both the spec and an annotation on it must say that it may be taken over, and it must be fit."""
     place, me = named(s.place), s.observed.subject.key
+    if in_vault(s.place):
+        merge = "set spec.target.vault.merge to true, so that what others keep there stays"
+        return Refusal(
+            Reason.TARGET_FOREIGN, f"{place} is {target.whose}; write another {remedy(s.place)}, or {merge}."
+        )
     another = "write another spec.target.secret.name, or delete that Secret if nobody needs it"
     if not s.may_adopt(s.place):
         steps = [] if s.spec.target.secret and s.spec.target.secret.adopt else ["write spec.target.secret.adopt: true"]
@@ -142,10 +138,17 @@ def _foreign(s: Situation, target: Foreign) -> Refusal | None:
 
 
 def target_accepts(s: Situation) -> Check:
-    """Where the target is new, or the last write failed, the very write is rehearsed: quota, admission and size speak up first."""
+    """Where the target is new, or the last write failed, the very write is rehearsed: quota, admission and size speak up first.
+
+    Vault may be away or sealed, and its policies change without a word: there it is asked each time.
+    """
     target = s.target
     proven = (
-        isinstance(target, Present) and target.record is not None and s.status.failures == 0 and s.laid_out_at(s.place)
+        isinstance(target, Present)
+        and target.record is not None
+        and s.status.failures == 0
+        and s.laid_out_at(s.place)
+        and not in_vault(s.place)
     )
     if proven or s.observed.rehearsal is True:
         return None
@@ -155,7 +158,6 @@ def target_accepts(s: Situation) -> Check:
 
 
 _CHAIN: Final[tuple[Callable[[Situation], Check], ...]] = (
-    supported_target,
     expiry_ahead,
     schedule_kept,
     target_unclaimed,

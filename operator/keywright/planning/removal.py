@@ -15,13 +15,14 @@ from keywright.api.reasons import Reason
 from keywright.keys import KeyId, Tag
 from keywright.planning import outcome, rollouts, schedule, transitions
 from keywright.planning.observed import Fact, Present, Refusal
-from keywright.planning.places import named
+from keywright.planning.places import in_vault, named
 from keywright.planning.recovery import RECHECK, late_keys, look_again, open_attempt
 from keywright.planning.steps import (
     CleanTarget,
     Decision,
     Look,
     Note,
+    PruneTarget,
     ReleaseFinalizer,
     RevokeKey,
     RewriteTarget,
@@ -88,6 +89,8 @@ def overlaps_over(s: Situation) -> Decision | None:
             note = Note("Warning" if late else "Normal", Reason.REVOKED, text)
             return Decision(RevokeKey(KeyId(key.key_id), key.issuer), Reason.REVOKED, text, (note,))
     gone = frozenset(KeyId(p.key_id) for p in due) & s.observed.revoked
+    if (prune := _prune(s, gone)) is not None:
+        return prune
     # A place is left with its last key, and is none where the current one is, or comes to.
     in_use = {home, s.place, *(p.target for p in s.status.previous if p.key_id not in gone)}
     left = [p for p in due if p.target and p.target not in in_use | s.observed.cleaned and p.key_id in gone]
@@ -101,12 +104,32 @@ def overlaps_over(s: Situation) -> Decision | None:
                 (Note("Normal", Reason.TARGET_CLEANED, text),),
             )
     # What could not be cleaned stays written down with its key: else nobody would come back for it.
-    gone -= {KeyId(p.key_id) for p in left}
+    gone -= {KeyId(p.key_id) for p in left} | s.observed.unpruned.keys()
     if gone:
         return Decision(
-            WriteStatus(transitions.dropped(s, gone), "drop"), Reason.REVOKED, "Revoked keys leave the status."
+            WriteStatus(transitions.dropped(s, gone), "drop"),
+            Reason.REVOKED,
+            "Revoked keys leave the status.",
+            _left_behind(s),
         )
     return None
+
+
+def _prune(s: Situation, gone: frozenset[KeyId]) -> Decision | None:
+    """In Vault older versions outlive a write: those that hold a dead key are destroyed, before the key leaves the status."""
+    home = s.home
+    done = s.observed.pruned | s.observed.unpruned.keys()
+    for entry in s.status.previous:
+        key_id = KeyId(entry.key_id)
+        if home and in_vault(home) and key_id in gone - done and entry.target in (None, home):
+            return Decision(PruneTarget(home, key_id), Reason.TARGET_CLEANED, f"Older versions of {named(home)} go.")
+    return None
+
+
+def _left_behind(s: Situation) -> tuple[Note, ...]:
+    """What nobody of keywright can reach any more is named."""
+    texts = [f"{named(name)} still holds what was delivered there: {why}" for name, why in s.observed.beyond.items()]
+    return tuple(Note("Warning", Reason.TARGET_REFUSED, text) for text in texts)
 
 
 def _past_the_end(s: Situation) -> bool:
@@ -119,6 +142,8 @@ def deletion(s: Situation) -> Decision:
     """Revoke, clean, release; with Retain the current key and the target stay, where the target can."""
     if not s.observed.subject.finalizer:
         return Decision(Wait(None), Reason.DELETING, "Nothing of keywright holds this ApiKey any more.")
+    if (refusal := s.observed.unreadable) is not None:
+        return (_revoke(s) if s.bound else None) or _unread(s, refusal)
     if isinstance(s.observed.listing, Refusal):
         # What is recorded by its id dies all the same; the rest waits, unless a person lets go of it.
         return _look_at_what_stays(s) or _revoke(s) or _unlisted(s, s.observed.listing)
@@ -128,6 +153,7 @@ def deletion(s: Situation) -> Decision:
         or _look_at_what_stays(s)
         or _revoke(s)
         or _wait_for_late_keys(s)
+        or (None if s.bound else _prune(s, s.observed.revoked))
         or _clean(s)
         or _farewell(s)
     )
@@ -137,7 +163,7 @@ def _look_at_what_stays(s: Situation) -> Decision | None:
     """Under Retain: whether the key stands in its target, and whether that stays."""
     if s.bound or s.status.key_id is None or s.home is None:
         return None
-    if s.observed.namespace_ending is None:
+    if s.home_ending is None:
         return Decision(Look(Fact.NAMESPACE), Reason.DELETING, "Looking whether the target can stay.")
     if s.home not in s.observed.fresh:
         return Decision(Look(Fact.TARGET, target=s.home), Reason.DELETING, "Reading the target.")
@@ -146,7 +172,7 @@ def _look_at_what_stays(s: Situation) -> Decision | None:
 
 def _retained(s: Situation) -> bool:
     """Whether the current key stays alive: one that no target holds any more, or will, is nobody's, and would be left behind."""
-    return not s.bound and s.key_stands and not s.observed.namespace_ending and s.status.grant_lost_at is None
+    return not s.bound and s.key_stands and not s.home_ending and s.status.grant_lost_at is None
 
 
 def _revoke(s: Situation) -> Decision | None:
@@ -207,6 +233,16 @@ def _unlisted(s: Situation, refusal: Refusal) -> Decision:
     return _waiting(s, refusal.reason, message, look_again(s, refusal), stalled=refusal.stalled)
 
 
+def _unread(s: Situation, refusal: Refusal) -> Decision:
+    """What interrupted attempts have left in the target, or whether it keeps its key, cannot be looked up."""
+    if s.observed.subject.abandon:
+        return _abandoned(s)
+    message = f"The target cannot be read: {refusal.message}"
+    if refusal.stalled:
+        message += ' Where that cannot be mended, annotate the ApiKey with keywright.dev/abandon: "true".'
+    return _waiting(s, refusal.reason, message, look_again(s, refusal), stalled=refusal.stalled)
+
+
 def _abandoned(s: Situation) -> Decision:
     """Let go by a person: what may be left is named, keys by id and interrupted attempts by their tag."""
     left = [*sorted(s.observed.failed_revocations), *_tags(s)]
@@ -247,14 +283,15 @@ def _wait_for_late_keys(s: Situation) -> Decision | None:
 
 def _clean(s: Situation) -> Decision | None:
     """Every place that may hold something of this ApiKey goes under Revoke; under Retain the current key's stays, unbound."""
-    stays = not s.bound and not s.observed.namespace_ending and s.status.grant_lost_at is None
+    stays = not s.bound and not s.home_ending and s.status.grant_lost_at is None
     kept = s.home if s.status.key_id and stays else None
     names = [p.target for p in s.status.previous] + [s.status.target.name if s.status.target else None]
     names += [c.target for c in s.status.closed_attempts if c.target]
     if names != [None] or s.status.closed_attempts or isinstance(s.target, Present):
         names.append(s.place)
+    done = s.observed.cleaned | (s.observed.unclean.keys() if s.observed.subject.abandon else set())
     for name in dict.fromkeys(names):
-        if name and name != kept and name not in s.observed.cleaned:
+        if name and name != kept and name not in done:
             if name in s.observed.unclean:
                 message = f"{named(name)} cannot be removed yet: {s.observed.unclean[name]}"
                 return _waiting(s, Reason.TARGET_REFUSED, message, s.now + RECHECK, stalled=True)
@@ -289,6 +326,7 @@ def _farewell(s: Situation) -> Decision:
         for closed in s.status.closed_attempts
         if closed.in_use
     ]
+    left += _left_behind(s)
     if not s.status.key_id or not _retained(s):
         text = left[0].message if left else "All keys are revoked."
         return Decision(ReleaseFinalizer(), Reason.DELETING, text, tuple(left))
@@ -299,7 +337,7 @@ def _farewell(s: Situation) -> Decision:
 def _lost(s: Situation) -> str:
     if s.status.grant_lost_at is not None:
         return "holds a key that no grant allows any more"
-    return "goes with its namespace" if s.observed.namespace_ending else "does not hold it any more"
+    return "goes with its namespace" if s.home_ending else "does not hold it any more"
 
 
 def _waiting(s: Situation, reason: Reason, message: str, until: datetime, *, stalled: bool) -> Decision:

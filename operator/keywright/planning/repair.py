@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from keywright.api.reasons import Reason
 from keywright.planning import rules
 from keywright.planning.observed import Fact, Present, Refusal
-from keywright.planning.places import named
+from keywright.planning.places import named, remedy
 from keywright.planning.recovery import told
 from keywright.planning.steps import Decision, Look, Note, RewriteTarget
 
@@ -65,5 +65,5 @@ def other_writer(s: Situation, why: Cause) -> str | None:
     who = f"the field manager {by}" if by else "somebody"
     return (
         f"{named(s.place)} was repaired, and {who} has changed it again: take it out of what {by or 'others'} writes, or write another "
-        "spec.target.secret.name."
+        f"{remedy(s.place)}."
     )

@@ -11,6 +11,7 @@ from keywright.keys import AttemptId, KeyId, KeyRecord, Tag, default_label
 from keywright.planning import schedule
 from keywright.planning.layout import Owner, layout_digest_of
 from keywright.planning.observed import Absent, Foreign, Present, TargetLayout
+from keywright.planning.places import in_vault, place_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -48,18 +49,18 @@ class Situation:
         return self.spec.label or default_label(key.namespace, key.name)
 
     @property
-    def wanted_place(self) -> str | None:
-        """The Secret that the spec names; None where the target is no Secret."""
-        return self.spec.target.secret.name if self.spec.target.secret else None
+    def wanted_place(self) -> str:
+        """The place that the spec names."""
+        return place_of(self.spec.target)
 
     @property
     def place(self) -> str | None:
-        """The Secret in question: where an open attempt delivers, else where the spec says."""
+        """The place in question: where an open attempt delivers, else where the spec says."""
         return self.status.attempt.target if self.status.attempt else self.wanted_place
 
     @property
     def home(self) -> str | None:
-        """The Secret that holds the current key; without a key, the one in question."""
+        """The place that holds the current key; without a key, the one in question."""
         return self.status.target.name if self.status.target and self.status.key_id else self.place
 
     @property
@@ -105,14 +106,17 @@ class Situation:
 
     @property
     def layout(self) -> TargetLayout | None:
-        """How the Secret in question shall look; None where the target is no Secret."""
+        """How the place in question shall look."""
         return self.layout_at(self.place) if self.place else None
 
     def layout_at(self, name: str) -> TargetLayout:
-        """How a Secret of this name shall look; bare where the spec describes none."""
-        secret = self.spec.target.secret
+        """How a place of this kind shall look; bare where the spec describes none."""
+        secret, vault, namespace = self.spec.target.secret, self.spec.target.vault, self.observed.subject.key.namespace
+        if in_vault(name):
+            field, template = (vault.field, vault.template) if vault else ("api_key", None)
+            return TargetLayout(namespace, name, field, template, {}, {}, "", merge=vault is not None and vault.merge)
         return TargetLayout(
-            namespace=self.observed.subject.key.namespace,
+            namespace=namespace,
             name=name,
             key=secret.key if secret else "api-key",
             template=secret.template if secret else None,
@@ -150,6 +154,11 @@ class Situation:
         return self.spec.deletion_policy == "Revoke"
 
     @property
+    def home_ending(self) -> bool | None:
+        """Whether the place of the current key goes with its namespace, which is being deleted; None: not known yet."""
+        return False if in_vault(self.home) else self.observed.namespace_ending
+
+    @property
     def owner(self) -> Owner:
         """Whose the target is to be."""
         subject = self.observed.subject
@@ -157,7 +166,7 @@ class Situation:
 
     @property
     def target(self) -> TargetState | None:
-        """What stands at the Secret in question."""
+        """What stands at the place in question."""
         return self.observed.targets.get(self.place) if self.place else None
 
     @property
@@ -167,11 +176,11 @@ class Situation:
 
     @property
     def record(self) -> KeyRecord | None:
-        """The delivered record at the Secret in question."""
+        """The delivered record at the place in question."""
         return self.record_at(self.place)
 
     def record_at(self, name: str | None) -> KeyRecord | None:
-        """The record in a Secret, where it is ours and the plaintext beside it is the one that was delivered."""
+        """The record at a place, where it is ours and the plaintext beside it is the one that was delivered."""
         target = self.observed.targets.get(name) if name else None
         if (
             isinstance(target, Present)
@@ -246,7 +255,7 @@ class Situation:
         return target.owner == self.observed.subject.key
 
     def laid_out_at(self, name: str | None) -> bool:
-        """Whether a Secret looks as the spec says, the key apart."""
+        """Whether a place looks as the spec says, the key apart."""
         target = self.observed.targets.get(name) if name else None
         return (
             isinstance(target, Present)

@@ -27,6 +27,7 @@ __all__ = [
     "IssueAndDeliver",
     "Look",
     "Note",
+    "PruneTarget",
     "ReleaseFinalizer",
     "RestartWorkload",
     "RevokeKey",
@@ -39,7 +40,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Find out a fact. `target`: the Secret to read, for Fact.TARGET; `issuer` and `search`: what to list, for Fact.LISTING.
+    """Find out a fact. `target`: the place to read, for Fact.TARGET; `issuer` and `search`: what to list, for Fact.LISTING.
 
     `workload`: what to look at, for Fact.ROLLOUT.
     """
@@ -123,6 +124,14 @@ class CleanTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class PruneTarget:
+    """Destroy what older versions of a target still hold of a dead key."""
+
+    name: str
+    key_id: KeyId
+
+
+@dataclass(frozen=True, slots=True)
 class RestartWorkload:
     """Write one annotation into a workload's pod template, which rolls it; one that carries this value already stays as it is."""
 
@@ -153,6 +162,7 @@ Step = (
     | RevokeKey
     | RewriteTarget
     | CleanTarget
+    | PruneTarget
     | RestartWorkload
     | ReleaseFinalizer
     | Wait

@@ -24,6 +24,7 @@ from keywright.api.reasons import Reason
 from keywright.keys import KeyId, end_of_day
 from keywright.planning import rollouts, schedule
 from keywright.planning.outcome import Saying, conditions, failing, steady
+from keywright.planning.places import in_vault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -257,7 +258,8 @@ def _target(s: Situation) -> TargetStatus | None:
     if layout is None:
         return None
     key = None if layout.template else layout.key
-    return TargetStatus(kind="Secret", name=layout.name, key=key, adopted=layout.adopted)
+    kind: Literal["Secret", "Vault"] = "Vault" if in_vault(layout.name) else "Secret"
+    return TargetStatus(kind=kind, name=layout.name, key=key, adopted=layout.adopted)
 
 
 def _schedule(s: Situation, issued_at: datetime) -> ScheduleInForce | None:

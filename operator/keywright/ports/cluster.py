@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from keywright.api.apikey import KeyIssuerIdentity
     from keywright.api.base import ConfigMapKeyRef, SecretKeyRef
@@ -53,8 +53,8 @@ class Cluster(Protocol):
         """All ApiKeys as last seen."""
         ...
 
-    def claimants(self, namespace: str, secret: str) -> Iterable[Object]:
-        """The ApiKeys whose target is this Secret."""
+    def claimants(self, namespace: str, place: str) -> Iterable[Object]:
+        """The ApiKeys whose target is this place."""
         ...
 
     def users_of(self, identity: KeyIssuerIdentity, namespace: str | None) -> Iterable[ResourceKey]:
@@ -71,6 +71,18 @@ class Cluster(Protocol):
 
     def issuer(self, kind: str, namespace: str | None, name: str) -> Object | None:
         """The issuer object as last seen; None: not there."""
+        ...
+
+    def store(self, kind: str, namespace: str | None, name: str) -> Object | None:
+        """The VaultStore or ClusterVaultStore as last seen; None: not there."""
+        ...
+
+    def stores(self) -> Iterable[Object]:
+        """All stores of both kinds as last seen."""
+        ...
+
+    async def token(self, namespace: str, account: str, audiences: Sequence[str]) -> SecretValue:
+        """A short-lived token of a ServiceAccount, made out for these audiences. Raises Rejected(StoreRefused) where there is none."""
         ...
 
     async def refresh(self, key: ResourceKey) -> Object | None:

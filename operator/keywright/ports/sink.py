@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Protocol
 from keywright.planning.layout import Owner
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from keywright.keys import KeyId, KeyRecord, ResourceKey, SecretValue
     from keywright.planning.observed import Present, Sought, TargetLayout, TargetState
+    from keywright.ports.stores import Store
 
 __all__ = ["Delivery", "Owner", "Sink"]
 
@@ -40,6 +41,17 @@ class Sink(Protocol):
 
     def recorded(self) -> Mapping[KeyId, ResourceKey]:
         """The ids of all keys that a delivered record names, as last seen, each with a place where it stands."""
+        ...
+
+    async def moved(self, namespace: str, name: str) -> bool:
+        """Look over a place of which no watch tells: whether it is other than known, by no more than a look at its version.
+
+        What has moved is known no more. False where a watch tells, and where nothing is known.
+        """
+        ...
+
+    async def reach(self, store: Store, namespaces: Collection[str]) -> None:
+        """Whether a store can be used, by ApiKeys of these namespaces; raises what a write to it would."""
         ...
 
     async def read(self, namespace: str, name: str, sought: Sought | None = None) -> TargetState:
@@ -76,6 +88,10 @@ class Sink(Protocol):
         self, namespace: str, name: str, key_id: KeyId, check: Callable[[SecretValue], Awaitable[bool]]
     ) -> bool | None:
         """What `check` says of the plaintext that stands there for this key; None where there is none. Gives it to nobody else."""
+        ...
+
+    async def prune(self, namespace: str, name: str, key_id: KeyId) -> None:
+        """Destroy what older versions still hold of a dead key; what stands there now is left as it is. May be repeated."""
         ...
 
     async def clean(self, namespace: str, name: str, version: str, *, adopted: bool) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from keywright.keys import ResourceKey
+from keywright.planning.places import place_seen
 from keywright.reconcile.directory import IssuerDirectory
 from keywright.reconcile.execute import Executor
 from keywright.reconcile.holding import issuers_named, makers_of
@@ -17,6 +18,7 @@ from keywright.reconcile.inventory import Inventory
 from keywright.reconcile.observe import Observer
 from keywright.reconcile.reconciler import Reconciler
 from keywright.reconcile.restarting import Restarter
+from keywright.reconcile.stores import LookOver
 from keywright.reconcile.urgency import urgency
 from keywright.reconcile.worker import Workers
 from keywright.reconcile.workqueue import WorkQueue
@@ -78,6 +80,7 @@ class Engine:
         self.queue: WorkQueue[ResourceKey] = WorkQueue(lambda key: urgency(cluster.api_key(key), clock()))
         self.issuers: WorkQueue[Ref] = WorkQueue()
         self.holds: WorkQueue[Ref] = WorkQueue()
+        self.stores: WorkQueue[Ref] = WorkQueue()
         self.directory = IssuerDirectory(
             cluster,
             factory,
@@ -95,6 +98,14 @@ class Engine:
             sleep=asyncio.sleep,
             wake=self.queue.add,
             metrics=metrics,
+        )
+        self.look_over = LookOver(
+            cluster=cluster,
+            sink=sink,
+            clock=clock,
+            monotonic=asyncio.get_running_loop().time,
+            sleep=asyncio.sleep,
+            wake=self.queue.add,
         )
         restarter = Restarter(workloads)
         observer = Observer(
@@ -124,6 +135,9 @@ class Engine:
         self._workers = Workers(self.queue, self._reconcile, count=settings.workers, metrics=metrics)
         self._issuer_workers = Workers(self.issuers, self._refresh, count=settings.issuer_workers, metrics=metrics)
         self._hold_workers = Workers(self.holds, self._hold, count=settings.issuer_workers, metrics=metrics)
+        self._store_workers = Workers(
+            self.stores, self.look_over.refresh, count=settings.issuer_workers, metrics=metrics
+        )
         metrics.old_keys_in_use.set_function(lambda: _old_keys_in_use(cluster.api_keys()))
         metrics.queue_depth.set_function(lambda: self.queue.overdue()[0])
         metrics.queue_overdue_seconds.set_function(lambda: self.queue.overdue()[1])
@@ -134,17 +148,20 @@ class Engine:
         for i, ref in enumerate(refs):
             self.issuers.add(ref, round(i * min(_FIRST_APART, _FIRST_WITHIN / len(refs)), 3))
             self.holds.add(ref)
+        for i, store in enumerate(self._cluster.stores()):
+            self.stores.add(_ref(store["kind"], store), round(i * _FIRST_APART, 3))
         for seen in self._cluster.api_keys():
             self.queue.add(ResourceKey(seen["metadata"]["namespace"], seen["metadata"]["name"]))
-        for workers in (self._issuer_workers, self._hold_workers, self._workers):
+        for workers in (self._issuer_workers, self._hold_workers, self._store_workers, self._workers):
             workers.start()
 
     async def finish(self, grace: float) -> bool:
         """Finish what is in flight within `grace` seconds, take nothing new. False where something had to be cut off."""
         # A listing leaves nothing behind: nobody waits for one that is being read slowly.
         working = (self._workers.stop(grace), self._hold_workers.stop(grace))
-        *clean, _ = await asyncio.gather(*working, self._issuer_workers.stop(min(grace, _LISTING_ENDS)))
-        return all(clean)
+        looking = [w.stop(min(grace, _LISTING_ENDS)) for w in (self._issuer_workers, self._store_workers)]
+        clean = await asyncio.gather(*working, *looking)
+        return all(clean[: len(working)])
 
     async def close(self) -> None:
         """Give connections back, once nothing is in flight."""
@@ -156,9 +173,9 @@ class Engine:
         """An ApiKey is new, other, or gone; one that is gone leaves its target to others that claim it."""
         meta = seen["metadata"]
         self.queue.add(ResourceKey(meta["namespace"], meta["name"]))
-        secret = ((seen.get("spec") or {}).get("target") or {}).get("secret")
-        if deleted and secret:
-            self._wake_claimants(meta["namespace"], secret["name"], but=meta["name"])
+        place = place_seen(seen)
+        if deleted and place:
+            self._wake_claimants(meta["namespace"], place, but=meta["name"])
 
     def issuer_changed(self, kind: str, seen: Object, before: Object | None, after: Object | None) -> None:
         """An issuer is new, other, or gone: those that use it may have waited for this."""
@@ -170,12 +187,21 @@ class Engine:
         for user in self._cluster.dependents(*ref):
             self.queue.add(ResourceKey(user["metadata"]["namespace"], user["metadata"]["name"]))
 
-    def target_changed(self, namespace: str, secret: str) -> None:
-        """A Secret is new, other, or gone."""
-        self._wake_claimants(namespace, secret)
+    def store_changed(self, kind: str, seen: Object, before: Object | None, after: Object | None) -> None:
+        """A store is new, other, or gone: those that deliver into it may have waited for this."""
+        if _version(before) == _version(after):
+            return
+        ref = _ref(kind, seen)
+        self.stores.add(ref)
+        for key in self.look_over.users(ref):
+            self.queue.add(key)
 
-    def _wake_claimants(self, namespace: str, secret: str, *, but: str | None = None) -> None:
-        for claimant in self._cluster.claimants(namespace, secret):
+    def target_changed(self, namespace: str, place: str) -> None:
+        """What stands at a place is new, other, or gone."""
+        self._wake_claimants(namespace, place)
+
+    def _wake_claimants(self, namespace: str, place: str, *, but: str | None = None) -> None:
+        for claimant in self._cluster.claimants(namespace, place):
             if claimant["metadata"]["name"] != but:
                 self.queue.add(ResourceKey(namespace, claimant["metadata"]["name"]))
 

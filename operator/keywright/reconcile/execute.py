@@ -13,8 +13,8 @@ from keywright.api.apikey_status import Handled
 from keywright.api.reasons import Reason
 from keywright.errors import Ambiguous, Conflict, RateLimited, Rejected, Retryable, Terminal, Unavailable
 from keywright.keys import AttemptId, KeyRecord, Tag
-from keywright.planning.layout import layout_digest_of
-from keywright.planning.observed import Absent, Failure, Foreign, IssuerFacts, Present, Refusal, Sought, Unrolled
+from keywright.planning.layout import beside, layout_digest_of
+from keywright.planning.observed import Absent, Failure, Foreign, IssuerFacts, Present, Refusal, Unrolled
 from keywright.planning.steps import (
     AddFinalizer,
     CleanTarget,
@@ -22,6 +22,7 @@ from keywright.planning.steps import (
     HoldIssuer,
     IssueAndDeliver,
     Look,
+    PruneTarget,
     ReleaseFinalizer,
     RestartWorkload,
     RevokeKey,
@@ -31,8 +32,9 @@ from keywright.planning.steps import (
 )
 from keywright.ports.issuer import IssuedKey, KeyRequest
 from keywright.ports.sink import Delivery
+from keywright.reconcile.cleaning import Cleaner
 from keywright.reconcile.directory import ref_of, refusal_of
-from keywright.reconcile.observe import with_target, without_target
+from keywright.reconcile.observe import with_target
 from keywright.reconcile.urgency import urgency
 
 if TYPE_CHECKING:
@@ -92,6 +94,7 @@ class Executor:
         """`clock` gives aware UTC; `sleep` takes seconds."""
         self._cluster = cluster
         self._sink = sink
+        self._cleaner = Cleaner(cluster, sink)
         self._directory = directory
         self._observer = observer
         self._restarter = restarter
@@ -126,8 +129,11 @@ class Executor:
                 observed = await self._rewrite(step, s)
                 return Taken(seen, observed, done=not isinstance(observed.rehearsal, Refusal))
             case CleanTarget():
-                observed = await self._clean(step, s)
-                return Taken(seen, observed, done=step.name in observed.cleaned)
+                observed = await self._cleaner.clean(step, s)
+                return Taken(seen, observed, done=step.name in observed.cleaned and step.name not in observed.beyond)
+            case PruneTarget():
+                observed = await self._cleaner.prune(step, s)
+                return Taken(seen, observed, done=step.key_id in observed.pruned)
             case RestartWorkload():
                 observed = await self._restarter.restart(step, s)
                 state = observed.rollouts.get((step.value, step.workload))
@@ -253,7 +259,7 @@ class Executor:
             if pause is not None:
                 await self._sleep(pause)
             try:
-                target = await self._sink.read(layout.namespace, layout.name)
+                target = beside(await self._sink.read(layout.namespace, layout.name), layout)
                 held = await self._holds(record)
             except (Retryable, Terminal, Ambiguous) as error:
                 trouble = str(error)
@@ -317,28 +323,6 @@ class Executor:
         observed = self._observer.rewrote(s, layout_digest_of(step.layout, s.owner))
         return with_target(observed, name, rewritten)
 
-    async def _clean(self, step: CleanTarget, s: Situation) -> Observed:
-        """A target that is not ours (any more) is left alone."""
-        observed, namespace = s.observed, s.observed.subject.key.namespace
-        version = step.version
-        if version is None:
-            sought = Sought(s.layout_at(step.name), s.delivered)
-            target = await self._sink.read(namespace, step.name, sought)
-            observed = with_target(observed, step.name, target)
-            s = replace(s, observed=observed)
-            if isinstance(target, Present) and _belongs(target, s):
-                version = target.version
-            elif step.name == s.home and s.stripped and not isinstance(observed.rehearsal, Refusal):
-                return observed  # ours all the same, and made so first
-        if version is not None:
-            adopted = s.adopted_at(step.name)
-            try:
-                await self._sink.clean(namespace, step.name, version, adopted=adopted)
-            except Rejected as error:
-                return replace(observed, unclean={**observed.unclean, step.name: str(error)})
-            observed = without_target(observed, step.name) if adopted else with_target(observed, step.name, Absent())
-        return replace(observed, cleaned=observed.cleaned | {step.name})
-
 
 def _may_take(target: TargetState, delivery: Delivery) -> bool:
     """Whether the delivery may go over what stands there now: nothing, what is ours, or what it is to adopt."""
@@ -352,13 +336,6 @@ def _over(target: TargetState, delivery: Delivery) -> tuple[Delivery, str | None
     if isinstance(target, Absent):
         return replace(delivery, layout=replace(delivery.layout, adopted=False)), None
     return delivery, target.version
-
-
-def _belongs(target: Present, s: Situation) -> bool:
-    """Made for this very ApiKey, or taken over by it: a namesake's that was never adopted is left."""
-    if target.owner_uid == s.observed.subject.uid:
-        return True
-    return s.is_mine(target) and target.record is not None and target.record.key_id == s.status.key_id
 
 
 def _workspace_at(issuer: KeyIssuerIdentity, s: Situation) -> str | None:

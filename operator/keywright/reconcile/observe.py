@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from keywright.api.reading import read_spec, read_status
 from keywright.api.reasons import Reason
-from keywright.errors import Conflict, Rejected
+from keywright.errors import Ambiguous, Conflict, RateLimited, Rejected, Retryable, Terminal, Unavailable
 from keywright.keys import KeyId, ResourceKey
+from keywright.planning.layout import beside
 from keywright.planning.observed import Absent, Fact, Observed, Present, Refusal, Rewriting, Sought, Subject
+from keywright.planning.places import in_vault, place_of
 from keywright.ports.cluster import FINALIZER
 from keywright.reconcile.directory import ref_of
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from keywright.api.apikey import ApiKeySpec, KeyIssuerIdentity
     from keywright.api.apikey_status import ApiKeyStatus
+    from keywright.errors import KeywrightError
     from keywright.keys import AttemptId
     from keywright.planning.observed import TargetState
     from keywright.planning.situation import Situation
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from keywright.reconcile.inventory import Inventory
     from keywright.reconcile.restarting import Restarter
 
-__all__ = ["Observer", "subject_of", "with_target", "without_target"]
+__all__ = ["Observer", "beyond_reach", "store_refusal", "subject_of", "with_target", "without_target"]
 
 _ROTATE = "keywright.dev/rotate"
 _COMPROMISED = "keywright.dev/compromised"
@@ -64,6 +67,23 @@ def without_target(observed: Observed, name: str) -> Observed:
     """What stands there now was not looked at."""
     targets = {at: target for at, target in observed.targets.items() if at != name}
     return replace(observed, targets=targets, fresh=observed.fresh - {name})
+
+
+def store_refusal(error: KeywrightError) -> Refusal:
+    """What a store's error means to an ApiKey that delivers into it."""
+    if isinstance(error, Terminal):
+        return Refusal(Reason.of(error.reason, Reason.TARGET_REFUSED), str(error))
+    after = error.after if isinstance(error, Retryable) else None
+    return Refusal(Reason.STORE_UNAVAILABLE, str(error), stalled=False, after=after)
+
+
+async def beyond_reach(error: KeywrightError, s: Situation, cluster: Cluster) -> bool:
+    """Whether nothing of keywright will ever reach a store again: it is gone, or what lets in goes with the namespace."""
+    if not isinstance(error, Terminal):
+        return False
+    if error.reason == Reason.STORE_NOT_FOUND:
+        return True
+    return s.observed.subject.deleting and await cluster.is_ending(s.observed.subject.key.namespace)
 
 
 def _as_issued(s: Situation) -> ApiKeySpec:
@@ -113,8 +133,7 @@ class Observer:
             late_window=self._late_window,
             next_attempt=self._new_attempt_id(),
         )
-        if spec.target.secret:
-            observed = self._with_known(observed, spec.target.secret.name)
+        observed = self._with_known(observed, place_of(spec.target))
         if status.target and status.target.name not in observed.targets:
             observed = self._with_known(observed, status.target.name)
         observed = self._with_claims(observed, spec)
@@ -202,13 +221,17 @@ class Observer:
         """The dry run of the very write also tells whether something stands there: no read before it."""
         layout = s.layout
         if layout is None:
-            return replace(s.observed, rehearsal=Refusal(Reason.TARGET_UNSUPPORTED, "the target is no Secret"))
+            raise Rejected("a rehearsal needs a target", reason="InvalidSpec")
         try:
             await self._sink.rehearse(layout, s.owner, s.target_version)
         except Conflict:
             return await self._read_target(s, layout.name)
         except Rejected as error:
             return replace(s.observed, rehearsal=Refusal(Reason.of(error.reason, Reason.TARGET_REFUSED), str(error)))
+        except (Unavailable, RateLimited, Ambiguous) as error:
+            if not in_vault(layout.name):
+                raise
+            return replace(s.observed, rehearsal=store_refusal(error))
         if s.target is None:
             return replace(with_target(s.observed, layout.name, Absent()), rehearsal=True)
         return replace(s.observed, rehearsal=True)
@@ -216,8 +239,16 @@ class Observer:
     async def _read_target(self, s: Situation, name: str | None) -> Observed:
         if name is None:
             raise Rejected("a read needs a target", reason="InvalidSpec")
-        sought = Sought(s.layout_at(name), s.delivered)
-        target = await self._sink.read(s.observed.subject.key.namespace, name, sought)
+        layout = s.layout_at(name)
+        try:
+            target = await self._sink.read(s.observed.subject.key.namespace, name, Sought(layout, s.delivered))
+            target = beside(target, layout)
+        except (Retryable, Terminal, Ambiguous) as error:
+            if not in_vault(name):
+                raise
+            if not s.observed.subject.deleting or not s.bound or not await beyond_reach(error, s, self._cluster):
+                return replace(s.observed, unreadable=store_refusal(error))
+            target = Absent()  # what is to end needs nothing that stands there
         return self._with_claims(replace(with_target(s.observed, name, target), rehearsal=None), s.spec)
 
     def _with_known(self, observed: Observed, name: str) -> Observed:
@@ -226,9 +257,7 @@ class Observer:
 
     def _with_claims(self, observed: Observed, spec: ApiKeySpec) -> Observed:
         """Who else claims the spec's target: the one in the record has it, else the oldest."""
-        if spec.target.secret is None:
-            return observed
-        me, name = observed.subject, spec.target.secret.name
+        me, name = observed.subject, place_of(spec.target)
         claims = [subject_of(c) for c in self._cluster.claimants(me.key.namespace, name)]
         claims = [c for c in claims if c.uid != me.uid and c.key != me.key and not c.deleting]
         target = observed.targets.get(name)

@@ -97,6 +97,10 @@ def registry_for(operator: Operator, login: Login) -> kopf.OperatorRegistry:
     async def key_issuer(event: Any, **_: Any) -> None:
         operator.seen_issuer("KeyIssuer", event["type"], event["object"])
 
+    @kopf.on.event(GROUP, VERSION, "vaultstores", registry=registry)
+    async def vault_store(event: Any, **_: Any) -> None:
+        operator.seen_store("VaultStore", event["type"], event["object"])
+
     @kopf.on.event("v1", "secrets", registry=registry)
     async def secret(event: Any, **_: Any) -> None:
         operator.seen_secret(event["type"], event["object"])
@@ -106,6 +110,10 @@ def registry_for(operator: Operator, login: Login) -> kopf.OperatorRegistry:
         @kopf.on.event(GROUP, VERSION, "clusterkeyissuers", registry=registry)
         async def cluster_key_issuer(event: Any, **_: Any) -> None:
             operator.seen_issuer("ClusterKeyIssuer", event["type"], event["object"])
+
+        @kopf.on.event(GROUP, VERSION, "clustervaultstores", registry=registry)
+        async def cluster_vault_store(event: Any, **_: Any) -> None:
+            operator.seen_store("ClusterVaultStore", event["type"], event["object"])
 
     return registry
 

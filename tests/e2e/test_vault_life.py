@@ -1,0 +1,306 @@
+"""The promises of test_life.py once more with the keys in a real Vault, and what is Vault's own.
+
+The operator has the rights of manifests/ and, in each namespace, the Role of examples/vault/; it logs in to Vault as the
+namespace's ServiceAccount.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.e2e import test_life
+from tests.e2e.together import Scenarios
+from tests.e2e.vault_team import VaultTeam
+from tests.running import wait_for
+from tests.vaults import vault_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import Plane
+    from tests.running import Operator, Sandbox
+
+pytestmark = [pytest.mark.plane, pytest.mark.xdist_group("served")]
+scenarios = Scenarios()
+
+for promise in (
+    test_life.an_api_key_becomes_a_working_key_and_dies_with_it,
+    test_life.the_story_is_told_once_in_events,
+    test_life.rotation_overlaps_and_then_ends_the_old_key,
+    test_life.a_compromised_key_dies_at_once,
+    test_life.a_spec_change_makes_a_key_that_fits,
+    test_life.a_moved_target_takes_its_key_along,
+    test_life.retain_leaves_the_key_and_its_secret_and_a_re_created_api_key_adopts_them,
+    test_life.a_re_created_api_key_gets_a_key_of_its_own,
+    test_life.a_suspended_api_key_waits_and_says_so,
+    test_life.ten_triggers_in_a_second_are_one_rotation,
+):
+    scenarios(promise)
+scenarios.of(deleted="deleted", plaintext="plaintext", record="record")(
+    test_life.a_lost_or_changed_secret_is_repaired_with_a_new_key
+)
+
+
+@scenarios
+def a_template_fills_the_path(team: VaultTeam):
+    """Each text in a field of its own; an edit of it makes no new key."""
+    team.create(
+        target={"secret": {"name": "app", "template": {"MISTRAL_API_KEY": "${api_key}", "ini": "id=${key_id} $$1"}}}
+    )
+    status = team.ready()
+    plaintext = team.text("app", "MISTRAL_API_KEY")
+    assert team.sandbox.accepts(plaintext)
+    assert team.text("app", "ini") == f"id={status['keyId']} $1"
+    team.patch("search", {"spec": {"target": {"secret": {"template": {"MISTRAL_API_KEY": "key: ${api_key}"}}}}})
+    wait_for(lambda: team.text("app", "MISTRAL_API_KEY") == f"key: {plaintext}", "the new template is laid out")
+    assert team.ready()["keyId"] == status["keyId"]
+
+
+@scenarios
+def no_object_in_the_cluster_holds_it_and_no_dead_version_lies_around(team: VaultTeam):
+    """Five rotations while a consumer reads from Vault all the time: no call is refused. In the end one version is readable."""
+    team.create(rotation={"overlap": "1s"})
+    team.ready()
+    over, refused, calls, failed = threading.Event(), [], [0], []
+
+    def consume() -> None:
+        try:
+            while not over.wait(0.02):
+                before = team.text()
+                calls[0] += 1
+                if not team.sandbox.accepts(before) and team.text() == before:
+                    refused.append(before[:4])
+        except Exception as error:  # noqa: BLE001 -- told in the test's own thread
+            failed.append(error)
+
+    consumer = threading.Thread(target=consume)
+    consumer.start()
+    try:
+        for revision in range(2, 7):
+            team.rotated(revision)
+        wait_for(lambda: "previous" not in team.status(), "the older keys have ended")
+    finally:
+        over.set()
+        consumer.join()
+    assert (refused, failed) == ([], [])
+    assert calls[0] > 50
+    metadata = team.vault.metadata(team.path("search-key"))
+    living = [n for n, version in metadata["versions"].items() if not version["destroyed"]]
+    assert living == [str(metadata["current_version"])]
+    there = team.plane.call("GET", f"/api/v1/namespaces/{team.namespace}/secrets")["items"]
+    assert [secret["metadata"]["name"] for secret in there] == ["mistral-admin"]
+    team.delete()
+    team.gone()
+    assert team.vault.metadata(team.path("search-key")) is None
+
+
+@scenarios
+def what_others_keep_at_a_path_stays_with_merge(team: VaultTeam):
+    """Refused without it, with the remedy; with it their field survives the key's whole life."""
+    team.vault.put(team.path("shared"), {"password": "theirs"})
+    team.create(target={"vault": {"storeRef": {"name": "vault"}, "path": "shared"}})
+    assert "spec.target.vault.merge" in team.says("TargetForeign")
+    assert team.live_keys() == []
+    team.patch("search", {"spec": {"target": {"vault": {"merge": True}}}})
+    team.ready()
+    team.annotate("search", rotate="1")
+    team.ready(revision=2)
+    assert team.vault.data(team.path("shared"))["password"] == "theirs"
+    assert team.sandbox.accepts(team.text("shared", "api_key"))
+    team.delete()
+    team.gone()
+    assert team.vault.data(team.path("shared")) == {"password": "theirs"}
+
+
+@scenarios
+def a_missing_policy_is_found_before_a_key_is_asked_for(team: VaultTeam):
+    """The lines to add are in the message; once they are there the key comes by itself."""
+    team.vault.allow(team.namespace, f"{team.namespace}/other/")
+    team.create()
+    message = team.says("TargetRefused")
+    assert (
+        f'path "secret/data/{team.namespace}/search-key" {{ capabilities = ["create", "read", "update"] }}' in message
+    )
+    assert team.live_keys() == []
+    policy = team.vault.call("GET", f"sys/policies/acl/{team.namespace}")["data"]["policy"]
+    lines = message.partition("of its role: ")[2]
+    team.vault.call("PUT", f"sys/policies/acl/{team.namespace}", {"policy": f"{policy}\n{lines}"})
+    team.ready()
+    assert team.sandbox.accepts(team.text())
+
+
+@scenarios
+def a_policy_taken_away_mid_way_is_said_and_the_key_goes_on(team: VaultTeam):
+    """V3: the key in Vault stays Ready, a rotation waits without a key being asked for; given back, it goes on."""
+    team.create(rotation={"overlap": "0s"})
+    first = team.ready()
+    team.vault.allow(team.namespace, f"{team.namespace}/", without=("data",))
+    team.annotate("search", rotate="1")
+    wait_for(lambda: "add to the policy" in team.condition("search").get("message", ""), "it is said")
+    assert [key["key_id"] for key in team.live_keys()] == [first["keyId"]]
+    assert team.condition()["status"] == "True"
+    team.vault.allow(team.namespace, f"{team.namespace}/")
+    team.ready(revision=2)
+
+
+@scenarios
+def who_may_log_in_is_said(team: VaultTeam):
+    """A ServiceAccount that is not there, a right that was not given, an audience that the role does not want: each with its remedy."""
+    store = f"/apis/keywright.dev/v1alpha1/namespaces/{team.namespace}/vaultstores/vault"
+
+    def log_in_as(account: dict[str, Any]) -> None:
+        patch = {"spec": {"auth": {"kubernetes": {"serviceAccountRef": account}}}}
+        team.plane.call("PATCH", store, patch, content_type="application/merge-patch+json")
+
+    log_in_as({"name": "nobody"})
+    team.create()
+    assert "serviceaccounts/token" in team.says("StoreRefused")
+    log_in_as({"name": "default", "audiences": ["somebody-else"]})
+    wait_for(lambda: "audiences" in team.condition().get("message", ""), "the audience is named")
+    wait_for(lambda: team.store_ready().get("reason") == "StoreRefused", "the store says it too")
+    assert team.live_keys() == []
+    log_in_as({"name": "default", "audiences": ["vault"]})
+    team.ready()
+    wait_for(lambda: team.store_ready().get("reason") == "StoreWorks", "the store says that it works")
+
+
+@scenarios
+def a_cluster_store_is_for_whom_it_selects_and_below_their_prefix(team: VaultTeam):
+    """Nobody by default; a granted namespace writes below its own prefix, whatever its path says."""
+    name = team.namespace
+    path = "/apis/keywright.dev/v1alpha1/clustervaultstores"
+    spec = {"address": team.vault.address, "prefix": "{namespace}/", "auth": {"kubernetes": {"role": name}}}
+    body = {
+        "apiVersion": "keywright.dev/v1alpha1",
+        "kind": "ClusterVaultStore",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+    team.plane.call("POST", path, body)
+    try:
+        ref = {"kind": "ClusterVaultStore", "name": name}
+        team.create(target={"vault": {"storeRef": ref, "path": "search-key", "field": "api-key"}})
+        assert f"names: [{name}]" in team.says("StoreNotGranted")
+        assert team.live_keys() == []
+        patch = {"spec": {"namespaces": {"names": [name]}}}
+        team.plane.call("PATCH", f"{path}/{name}", patch, content_type="application/merge-patch+json")
+        team.ready()
+        assert team.sandbox.accepts(team.text())
+        team.create("climbing", target={"vault": {"storeRef": ref, "path": "%2e%2e/other/key"}})
+        assert "spec.target.vault.path must" in team.says("InvalidSpec", "climbing")
+        for one in ("search", "climbing"):
+            team.delete(one)
+            team.gone(one)
+    finally:
+        team.plane.call("DELETE", f"{path}/{name}")
+
+
+@scenarios
+def a_store_that_is_gone_does_not_hold_its_api_keys(team: VaultTeam):
+    """The key goes on; a deletion revokes it, and cleans with what is remembered of the store."""
+    team.create()
+    team.ready()
+    plaintext = team.text()
+    team.plane.call("DELETE", f"/apis/keywright.dev/v1alpha1/namespaces/{team.namespace}/vaultstores/vault")
+    team.annotate("search", rotate="1")
+    wait_for(lambda: "vaultstore/vault" in team.condition().get("message", ""), "it is said")
+    assert team.condition()["status"] == "True"
+    team.delete()
+    team.gone()
+    assert not team.sandbox.accepts(plaintext)
+    assert team.vault.metadata(team.path("search-key")) is None
+
+
+@pytest.mark.parametrize("scenario", scenarios.names)
+def test_life_in_vault(
+    scenario: str, request: pytest.FixtureRequest, served_plane: Plane, sandbox: Sandbox, operator: Operator
+):
+    """What the scenario's own sentence says."""
+    vault = vault_of(served_plane)
+
+    def put_on(play: Callable[[VaultTeam], None], with_issuer: bool) -> None:  # noqa: FBT001 -- as Scenarios hands it over
+        with served_plane.a_namespace() as namespace:
+            team = VaultTeam(served_plane, sandbox, namespace, operator, vault)
+            team.create_admin_secret()
+            team.create_store()
+            if with_issuer:
+                team.create_issuer()
+            try:
+                play(team)
+            finally:
+                SHOWN.update(found for name in ("search-key", "app", "elsewhere") for found in _texts(team, name))
+
+    scenarios.played(scenario, request, put_on)
+
+
+SHOWN: set[str] = set()
+"""Plaintexts that stood in Vault."""
+
+
+def _texts(team: VaultTeam, name: str) -> list[str]:
+    data = team.vault.data(team.path(name)) or {}
+    return [value for key, value in data.items() if key in ("api-key", "MISTRAL_API_KEY") and len(value) == 32]
+
+
+def test_a_plaintext_in_vault_is_nowhere_in_the_cluster(served_plane: Plane, sandbox: Sandbox, operator: Operator):
+    """Not a byte of it in etcd's files, in the operator's log at DEBUG, or in an event: neither plain nor in base64, at any offset."""
+    vault = vault_of(served_plane)
+    with served_plane.a_namespace() as namespace:
+        team = VaultTeam(served_plane, sandbox, namespace, operator, vault)
+        team.create_admin_secret()
+        team.create_store()
+        team.create_issuer()
+        team.create(rotation={"overlap": "0s"})
+        plaintexts = set(SHOWN)
+        team.ready()
+        for revision in (1, 2, 3, 4):
+            team.rotated(revision)
+            plaintexts.add(team.text())
+        assert len(plaintexts) >= 4
+        events = json.dumps(served_plane.call("GET", "/api/v1/events")["items"]).encode()
+        etcd = served_plane.cluster.directory / "etcd"
+        places: dict[Path | str, bytes] = {path: path.read_bytes() for path in etcd.rglob("*") if path.is_file()}
+        assert places, "etcd's files are there"
+        admin_key = sandbox.admin_key.encode()
+        assert any(_found(admin_key, content) for content in places.values()), "what is in a Secret is found there"
+        places |= {"log": operator.said().encode(), "events": events}
+        for plaintext in plaintexts:
+            held = [str(place) for place, content in places.items() if _found(plaintext.encode(), content)]
+            assert held == []
+
+
+def test_a_namespace_ends_with_its_keys_in_vault(served_plane: Plane, sandbox: Sandbox, operator: Operator):
+    """K8: store, ServiceAccount and the right to its tokens go at once: the key dies, its path goes with the login that is held."""
+    vault, namespace = vault_of(served_plane), f"ends-{secrets.token_hex(4)}"
+    served_plane.call("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
+    team = VaultTeam(served_plane, sandbox, namespace, operator, vault)
+    team.create_admin_secret()
+    team.create_store()
+    team.create_issuer()
+    team.create()
+    team.ready()
+    plaintext = team.text()
+    served_plane.call("DELETE", f"/api/v1/namespaces/{namespace}")
+
+    def gone() -> bool:
+        items = served_plane.call("GET", "/api/v1/namespaces")["items"]
+        return namespace not in {item["metadata"]["name"] for item in items}
+
+    wait_for(gone, f"{namespace} is gone", seconds=120)
+    assert not sandbox.accepts(plaintext)
+    assert vault.metadata(team.path("search-key")) is None
+
+
+def _found(secret: bytes, content: bytes) -> bool:
+    """As it is, or in base64 at any of the three offsets."""
+    forms = [secret]
+    for offset in range(3):
+        encoded = base64.b64encode(b"\0" * offset + secret)
+        forms.append(encoded[4 if offset else 0 : -4])
+    return any(form in content for form in forms)
