@@ -18,6 +18,7 @@ from keywright.planning.observed import Present
 from keywright.planning.steps import Decision, HoldIssuer, RevokeKey, WriteStatus
 from keywright.ports.lease import Unshared
 from keywright.reconcile.execute import Executor, Taken
+from keywright.reconcile.reconciler import Reconciler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -180,6 +181,13 @@ def _no_lease() -> list[tuple[Any, str, Any]]:
     return [(Leadership, "of", lambda _self, _process: Unshared())]
 
 
+def _no_fresh_look() -> list[tuple[Any, str, Any]]:
+    async def blind(*_: Any) -> None:
+        pass
+
+    return [(Reconciler, "_up_to_date", blind)]
+
+
 GUARDS: Final[dict[str, Guard]] = {
     "intent": Guard("the attempt is written down before the POST", _no_intent),
     "resourceVersion": Guard("status writes are guarded by resourceVersion", lambda: _unguarded("status")),
@@ -187,6 +195,7 @@ GUARDS: Final[dict[str, Guard]] = {
     "adoption": Guard("what was delivered is settled, by the record beside it", _no_adoption),
     "fence": Guard("the target is touched before an attempt is closed", lambda: [(recovery, "_fence", _no)]),
     "record first": Guard("an attempt is closed before its key is revoked", _revoke_before_record),
+    "fresh look": Guard("an ApiKey is read once more before a key is revoked", _no_fresh_look),
     "late keys": Guard(
         "keys of closed attempts are looked for", lambda: [(planning, "late_keys", _no), (removal, "late_keys", _no)]
     ),

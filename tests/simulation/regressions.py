@@ -25,6 +25,12 @@ REGRESSIONS: Final[dict[str, History]] = {
         (Act(20.0, "strip Secret"),),
         (Fault("after create", 0, "freeze", 20.0), Fault("before revoke", 0, "slow", 20.0)),
     ),
+    # A watch has gone deaf for ten minutes, and a backup of the ApiKey is put back meanwhile: it names the older key as the current one.
+    "fresh look": History(
+        "one",
+        (Act(0.3, "edit label"), Act(5.0, "deafen", 2), Act(0.0, "restore ApiKey", 2), Act(700.0, "edit label")),
+        (),
+    ),
     # The platform commits half a minute after its caller gave up.
     "late keys": History("one", (), (Fault("before create", 0, "late", 60.0),)),
     # As before, and the ApiKey is deleted meanwhile.
