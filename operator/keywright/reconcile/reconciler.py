@@ -107,7 +107,7 @@ class Reconciler:
                 self._tell(seen, decision)
                 return max(_SOONEST, step.until - self._clock()) if step.until else None
             if isinstance(step, RevokeKey | RestartWorkload):
-                self._up_to_date(seen)
+                await self._up_to_date(seen)
             taken = await self._executor.take(step, situation, seen)
             if taken.done:
                 self._count(decision)
@@ -123,14 +123,15 @@ class Reconciler:
         _log.error("no rest after %d steps", _MOST_STEPS, extra={"apikey": str(observed.subject.key)})
         return _RESTLESS
 
-    def _up_to_date(self, seen: Object) -> None:
-        """Nothing guards a revocation or a restart but this: raises Conflict where the watch has shown the ApiKey to be another by now.
+    async def _up_to_date(self, seen: Object) -> None:
+        """Nothing guards a revocation or a restart but this read: raises Conflict where the ApiKey is another by now.
 
-        A pass may have stood still since it decided; a status that was restored meanwhile may name this key as the current one.
+        A pass may have stood still since it decided, or the watch have gone deaf; a status that was restored meanwhile may name this
+        key as the current one.
         """
         meta = seen["metadata"]
-        newest = self._cluster.api_key(ResourceKey(meta["namespace"], meta["name"]))
-        if newest is not None and int(newest["metadata"]["resourceVersion"]) > int(meta["resourceVersion"]):
+        newest = await self._cluster.refresh(ResourceKey(meta["namespace"], meta["name"]))
+        if newest is None or newest["metadata"]["resourceVersion"] != meta["resourceVersion"]:
             raise Conflict("it was changed while a key was about to be revoked, or a workload to be restarted")
 
     async def _unreadable(self, seen: Object, error: Rejected) -> timedelta:
