@@ -232,9 +232,11 @@ class FakeCluster:
         """Guarded; gone counts as done."""
         left = [name for name in seen["metadata"].get("finalizers") or [] if name != finalizer_of(seen)]
         at = (seen["kind"], key_of(seen))
-        if at not in self.stored or self.stored[at]["metadata"]["uid"] != seen["metadata"]["uid"]:
+        if at not in self.stored:
             self._look(at)
             return
+        if self.stored[at]["metadata"]["uid"] != seen["metadata"]["uid"]:
+            raise Conflict(f"{at[0]} {at[1]} was made again")
         what = "remove_finalizer" if seen["kind"] == "ApiKey" else "let go"
         await self._write(seen, what, metadata={"finalizers": left})
 
