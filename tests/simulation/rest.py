@@ -53,7 +53,12 @@ class AtRest:
                     return f"{key} of {site.name} has older keys that end soon, or workloads to restart"
                 if status.observed_generation != obj["metadata"]["generation"]:
                     return f"{key} of {site.name} has not been looked at"
-        return self._strays() or self._unworking() or self._litter()
+        return self._strays() or self._unworking() or self._litter() or self._unnoticed()
+
+    def _unnoticed(self) -> str | None:
+        """What people did to a path in Vault is seen by the next look over it."""
+        sites = self._world.sites if self._world.history.vault else ()
+        return next((problem for site in sites if (problem := self._unfit(site))), None)
 
     def _litter(self) -> str | None:
         """What is bound to an ApiKey stands where its status says that its keys are, and nowhere else.
