@@ -190,7 +190,10 @@ def test_kubectl_explains_every_field(ask: Ask, plane: Plane, kind: CustomKind):
 def test_kubectl_explain_reads_as_the_documentation(plane: Plane):
     """One page of it: each field's name, type and sentence."""
     told = " ".join(plane.kubectl("explain", "ak.spec.target.secret").split())
-    assert "The Secret's name. keywright creates it; one that somebody else made is never touched." in told
+    assert (
+        "The Secret's name. keywright creates it; one that somebody else made is never touched, unless adopt says so."
+        in told
+    )
     assert "<no description>" not in told
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.chaos.proxy import KEYS
 from tests.conftest import ROOT
 from tests.e2e.guarded import ACCOUNT, requests_of
-from tests.e2e.team import Team
+from tests.e2e.team import GROUP, Team
 from tests.running import wait_for
 
 if TYPE_CHECKING:
@@ -71,8 +71,16 @@ def all_used(plane: Plane, user: str, rights: set[Right], namespace: str | None 
         raise AssertionError(f"granted and never used: {left()}") from None
 
 
+def a_store(kind: str) -> dict[str, Any]:
+    """One that nobody can reach: its status says so."""
+    secret = {"name": "none", "key": "token"} | ({"namespace": "none"} if kind == "ClusterVaultStore" else {})
+    spec = {"address": "https://vault.invalid:8200", "auth": {"tokenSecretRef": secret}}
+    return {"apiVersion": "keywright.dev/v1alpha1", "kind": kind, "metadata": {"name": "away"}, "spec": spec}
+
+
 def live_a_life(team: Team, proxy: FaultProxy, *issuers: str) -> None:
-    """All that needs a right: keys at issuers of each kind, a CA bundle, a rotation, a conflict, a deletion."""
+    """All that needs a right: keys at issuers of each kind, a CA bundle, a store, a rotation, a conflict, a deletion."""
+    team.plane.call("POST", f"{GROUP}/namespaces/{team.namespace}/vaultstores", a_store("VaultStore"))
     team.plane.call("POST", f"/api/v1/namespaces/{team.namespace}/configmaps", {"metadata": {"name": "ca"}, "data": {}})
     team.create_issuer("bundled", url=proxy.url, caBundleConfigMapRef={"name": "ca", "key": "ca.crt"})
     team.create("unbundled", issuer="bundled")
@@ -100,8 +108,10 @@ def test_each_right_in_the_whole_cluster_is_used_and_no_call_denied(guarded: Gua
     grants[0]["workspaces"] = ["search-*"]
     with guarded.a_team() as team:
         team.create_issuer(kind="ClusterKeyIssuer", url=guarded.proxy.url, spec={"grants": grants})
+        guarded.plane.call("POST", f"{GROUP}/clustervaultstores", a_store("ClusterVaultStore"))
         live_a_life(team, guarded.proxy, "KeyIssuer", "ClusterKeyIssuer")
-    guarded.plane.call("DELETE", "/apis/keywright.dev/v1alpha1/clusterkeyissuers/mistral")
+    for made in ("clusterkeyissuers/mistral", "clustervaultstores/away"):
+        guarded.plane.call("DELETE", f"{GROUP}/{made}")
     rbac = "/apis/rbac.authorization.k8s.io/v1"
     everywhere = rights_of(guarded.plane.call("GET", f"{rbac}/clusterroles/keywright"))
     home = rights_of(guarded.plane.call("GET", f"{rbac}/namespaces/keywright-system/roles/keywright"))
