@@ -36,6 +36,8 @@ _UNGUARDED: Final = ("Triggered", "Compromised", "SpecChanged")
 _SPEC_CHANGES: Final = 3
 _A_STEP: Final = 2.0
 """Seconds from a read to the effect that it decides, where nothing stands still."""
+_STORM: Final = 300
+"""POSTs that no history gives reason for: where a guard is left out one key may follow another without end."""
 
 
 class _Recorded:
@@ -167,6 +169,8 @@ class Invariants(AtRest):
             self._displaced(site)
         elif call == "restart":
             self._restarted_twice(site)
+        elif call == "create" and (posts := sum(p.posts for p in self._world.platforms.values())) > _STORM:
+            self._problem = self._problem or f"I5: {posts} POSTs, and no end of it"
 
     def broken(self) -> str | None:
         """What does not hold now."""
