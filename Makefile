@@ -84,9 +84,11 @@ bench: install controlplane ## throughput beside the floor of a bare client
 generate: install ## crds/ and docs/reasons.md from the models
 	@$(BIN)/python -m keywright.api.crd crds docs
 
-lock: $(STAMPS)/venv ## requirements.lock anew from pyproject.toml
-	@$(BIN)/uv pip compile pyproject.toml --extra sandbox --group dev --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet --upgrade --output-file requirements.lock
+COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 \
+  --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet
+lock: $(STAMPS)/venv ## requirements.lock anew from pyproject.toml, and image.lock: what of it the operator's image needs
+	@$(COMPILE) --extra sandbox --group dev --upgrade --output-file requirements.lock
+	@$(COMPILE) --constraints requirements.lock --output-file image.lock
 
 clean: ## what make made
 	@rm -rf $(VENV) $(STAMPS) .mypy_cache .ruff_cache .pytest_cache .hypothesis
