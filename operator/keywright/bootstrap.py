@@ -203,7 +203,7 @@ class Operator:
         """Look at everything that was listed, and begin to work."""
         self._working = True
         self.metrics.leader.set(1)
-        self.metrics.readings.append(self._fleet.read)
+        self.metrics.readings["fleet"] = self._fleet.read
         self.engine.start(self.cluster.issuers())
         self._catching_up = asyncio.create_task(self._catch_up(), name="catching-up")
 

@@ -133,12 +133,12 @@ class Metrics:
     stray_keys: Gauge
     last_pass: Gauge
     usage: Gauge
-    readings: list[Callable[[], None]] = field(default_factory=list)
-    """What is read in the event loop each time that somebody asks."""
+    readings: dict[str, Callable[[], None]] = field(default_factory=dict)
+    """What is read in the event loop each time that somebody asks, by what it is about."""
 
     async def scrape(self) -> bytes:
         """All series as text. What belongs to the event loop is read in it, the rest is done in a thread beside it."""
-        for read in self.readings:
+        for read in self.readings.values():
             read()
         return await asyncio.to_thread(generate_latest, self.registry)
 

@@ -180,7 +180,7 @@ async def test_a_scrape_of_a_large_fleet_holds_nobody_up():
         api_keys=lambda: many, issuers=list, stores=list, strays=lambda: 0, clock=lambda: NOW, most_apikeys=10_000
     )
     metrics.registry.register(fleet)
-    metrics.readings.append(fleet.read)
+    metrics.readings["fleet"] = fleet.read
     begun = time.perf_counter()
     scrape = asyncio.create_task(metrics.scrape())
     turns = 0

@@ -148,7 +148,7 @@ class Engine:
             interval=settings.usage_interval,
         )
         self._metrics = metrics
-        metrics.readings.append(self._read_queues)
+        metrics.readings["queues"] = self._read_queues
 
     def start(self, issuers: Iterable[Object]) -> None:
         """Look at everything that was listed, and begin to work."""
