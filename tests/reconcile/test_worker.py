@@ -68,6 +68,15 @@ async def test_a_failing_name_comes_back_with_growing_pauses(error: Exception):
     assert pauses == [0.5, 1, 2, 4, 8, 16, 32, 60]
 
 
+async def test_errors_in_a_row_are_said_ever_more_seldom(caplog: pytest.LogCaptureFixture):
+    """The 1st, 2nd, 4th, 8th: an apiserver that is away for long fills no log. All are counted."""
+    caplog.set_level(logging.INFO)
+    metrics = Metrics.create()
+    await times_of([Unavailable("x")] * 9, 180, metrics)
+    assert len(caplog.records) == 4
+    assert metrics.registry.get_sample_value("keywright_reconcile_errors_total", {"error": "Unavailable"}) == 9
+
+
 async def test_a_name_that_works_again_is_forgiven():
     """The pause begins anew."""
     times = await times_of([Unavailable("x"), Unavailable("x"), timedelta(seconds=5), Unavailable("x"), None], 60)
