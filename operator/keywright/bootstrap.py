@@ -34,6 +34,7 @@ from keywright.metrics import Metrics
 from keywright.ports.lease import Unshared
 from keywright.reconcile.directory import IssuerDirectory
 from keywright.reconcile.engine import Engine, Settings
+from keywright.reconcile.fleet import Fleet
 from keywright.reconcile.rotate import Rotator
 from keywright.reconcile.stores import StoreBook
 from keywright.reconcile.sweep import Sweeper, chosen
@@ -92,6 +93,8 @@ class Options:
     allow_insecure_issuers: bool = False
     leader_elect: bool | None = None
     lease_duration: float = 15.0
+    metrics_apikeys: int = 1000
+    usage_interval: float | None = None
 
 
 def new_attempt_id() -> AttemptId:
@@ -153,7 +156,9 @@ class Operator:
         )
         self.sink = SecretSink(api, options.namespaces or None)
         book = StoreBook(self.cluster, cluster_scope=self.cluster_scope)
-        self.vaults = VaultStores(book, self.cluster, allow_insecure=options.allow_insecure_issuers)
+        self.vaults = VaultStores(
+            book, self.cluster, allow_insecure=options.allow_insecure_issuers, on_request=self._asked_vault
+        )
         vault = VaultSink(self.vaults, cluster_id, lease or Unshared())
         self.engine = Engine(
             cluster=self.cluster,
@@ -170,12 +175,22 @@ class Operator:
                 cluster_scope=self.cluster_scope,
                 min_interval=options.min_interval,
                 late_window=options.late_window,
+                usage_interval=options.usage_interval,
                 workers=_WORKERS,
             ),
             clock=_now,
             new_attempt_id=new_attempt_id,
             metrics=self.metrics,
         )
+        self._fleet = Fleet(
+            api_keys=self.cluster.api_keys,
+            issuers=self.cluster.issuers,
+            stores=self.cluster.stores,
+            strays=self.engine.inventory.strays,
+            clock=_now,
+            most_apikeys=options.metrics_apikeys,
+        )
+        self.metrics.registry.register(self._fleet)
 
     async def sync(self) -> list[ResourceKey]:
         """List all, so that absence is known. Returns the ApiKeys that this told something about.
@@ -188,6 +203,7 @@ class Operator:
         """Look at everything that was listed, and begin to work."""
         self._working = True
         self.metrics.leader.set(1)
+        self.metrics.readings["fleet"] = self._fleet.read
         self.engine.start(self.cluster.issuers())
         self._catching_up = asyncio.create_task(self._catch_up(), name="catching-up")
 
@@ -265,6 +281,9 @@ class Operator:
 
     def _requested(self, operation: str, code: str, seconds: float) -> None:
         self.metrics.issuer_request_seconds.labels(operation, code).observe(seconds)
+
+    def _asked_vault(self, operation: str, code: str, seconds: float) -> None:
+        self.metrics.vault_request_seconds.labels(operation, code).observe(seconds)
 
 
 @dataclass(frozen=True, slots=True)

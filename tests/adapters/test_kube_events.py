@@ -15,7 +15,7 @@ from tests.adapters.wire_server import cut, hang, http
 
 from keywright.adapters import kube_events
 from keywright.adapters.kube import KubeApi
-from keywright.adapters.kube_events import EventWriter, SaidBefore
+from keywright.adapters.kube_events import ALLOWED, ALLOWED_EACH, Allowance, EventWriter, SaidBefore
 from keywright.ports.cluster import EventNote
 
 
@@ -84,6 +84,26 @@ def test_memory_of_words_is_bounded(monkeypatch):
     assert not any(said("uid", "R", str(number), 0.0) for number in range(100))
     assert len(said._said) == 10
     assert said("uid", "R", "99", 0.0)
+
+
+def test_an_object_may_say_so_much_and_then_a_little():
+    """25 in a row and one each five minutes, by object; what was not used comes back, and never more."""
+    allowed = Allowance()
+    assert [allowed("uid", 0.0) for _ in range(ALLOWED + 2)] == [True] * ALLOWED + [False] * 2
+    assert allowed("another", 0.0)
+    assert not allowed("uid", ALLOWED_EACH - 1)
+    assert [allowed("uid", 2 * ALLOWED_EACH) for _ in range(3)] == [True, True, False]
+    assert [allowed("uid", 1e6) for _ in range(ALLOWED + 1)] == [True] * ALLOWED + [False]
+
+
+async def test_an_object_with_too_much_to_say_is_told_of_once(wire, writer, caplog):
+    """Its other events are in the log; those of other objects are written."""
+    for number in range(ALLOWED + 5):
+        writer.note(a_note(f"attempt {number} failed"))
+    writer.note(a_note(uid="99999999-1111-4222-8333-944444444444"))
+    await writer.drain(10)
+    assert len(wire.seen) == ALLOWED + 1
+    assert len([record for record in caplog.records if "more events" in record.message]) == 1
 
 
 async def test_two_replicas_give_the_same_words_one_name(wire, writer, tmp_path):

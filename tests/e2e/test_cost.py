@@ -69,7 +69,7 @@ def test_one_issuance_is_four_writes_and_an_event(served_plane: Plane, sandbox: 
 def test_an_idle_minute_with_100_keys_writes_nothing(
     plane: Plane, sandbox: Sandbox, namespaced_operator: Callable[[str], Operator]
 ):
-    """100 settled keys, listed at the issuer every 10 s: no write, and no request about any single key."""
+    """100 settled keys, listed at the issuer every 10 s: no write, no request about any single key, no line in the log."""
     with plane.a_namespace() as namespace:
         team = Team(plane, sandbox, namespace)
         team.create_admin_secret()
@@ -85,6 +85,9 @@ def test_an_idle_minute_with_100_keys_writes_nothing(
         wait_for(lambda: all("lastUsed" in team.status(name) for name in names), "the check of each is in its status")
         before = len(requests(plane, f"{namespace}:keywright", namespace))
         calls = issuer_calls(operator)
+        said = operator.said()
+        lines = [line for line in said.splitlines() if f"{namespace}/key-" in line]
+        assert len(lines) == len(names), "an issuance is one line"
         over = time.monotonic() + 60
         wait_for(lambda: time.monotonic() > over, "a minute is over", seconds=70, pause=1)
         entries = requests(plane, f"{namespace}:keywright", namespace)[before:]
@@ -93,6 +96,7 @@ def test_an_idle_minute_with_100_keys_writes_nothing(
         assert single == [], "no key is polled"
         grown = {name: count - calls.get(name, 0) for name, count in issuer_calls(operator).items()}
         assert {name for name, count in grown.items() if count} <= {"list"}, grown
+        assert operator.said() == said, "an idle minute is none"
         assert 3 <= grown["list"] <= 20, "one listing for all keys per pass, of two pages"
 
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
+from tests.monitoring.tools import ROOT, declared, program, series_named
 
-from keywright.metrics import Metrics
-
-ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 RULES = yaml.safe_load((ROOT / "manifests" / "monitoring" / "alerts.yaml").read_text(encoding="utf-8"))["spec"]
 ALERTS = {rule["alert"]: rule for group in RULES["groups"] for rule in group["rules"]}
@@ -22,11 +18,7 @@ ALERTS = {rule["alert"]: rule for group in RULES["groups"] for rule in group["ru
 @pytest.fixture
 def promtool(tmp_path):
     """Runs promtool beside the rules, as Prometheus would read them."""
-    # make test unpacks Debian's there.
-    executable = shutil.which("promtool", path=f"{os.environ['PATH']}:{ROOT / '.stamps' / 'tools'}")
-    if executable is None:
-        # Where nobody reads what was skipped it counts as broken.
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("there is no promtool: make prometheus")
+    executable = program("promtool")
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump(RULES))
     shutil.copy(HERE / "cases.yaml", tmp_path)
 
@@ -58,14 +50,9 @@ def test_each_alert_comes_when_it_should_and_only_then(promtool):
 @pytest.mark.parametrize("alert", ALERTS)
 def test_each_alert_rests_on_series_that_exist(alert):
     """By the names and labels that the operator declares."""
-    declared = {
-        sample
-        for metric in Metrics.create().registry.collect()
-        for sample in (metric.name, f"{metric.name}_total", f"{metric.name}_count")
-    }
-    named = set(re.findall(r"keywright_\w+", ALERTS[alert]["expr"]))
+    named = series_named(ALERTS[alert]["expr"])
     assert named
-    assert named <= declared
+    assert named <= declared().keys()
 
 
 @pytest.mark.parametrize("alert", ALERTS)

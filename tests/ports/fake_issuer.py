@@ -13,7 +13,7 @@ from tests.ports.faults import Faults
 
 from keywright.errors import KeywrightError, Rejected, Retryable, Unauthorized
 from keywright.keys import KeyId, ListedKey, SecretValue, Workspace
-from keywright.ports.issuer import IssuedKey, KeyRequest
+from keywright.ports.issuer import IssuedKey, KeyRequest, Usage
 from keywright.ports.lease import Lease, Unshared
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class FakePlatform:
         self.late: list[Live] = []
         self.dead: dict[str, datetime] = {}
         self.ended: list[Live] = []
+        self.usage: list[Usage] = []
         self.posts = 0
         self.reads = 0
         self.lag = timedelta(0)
@@ -244,6 +245,12 @@ class FakeIssuer:
             self._platform.refuses_new_keys -= 1
             return False
         return self._platform.accepts(plaintext.reveal())
+
+    async def usage(self) -> Sequence[Usage]:
+        """As it was set."""
+        self._authorize()
+        await self._faults.before("usage")
+        return list(self._platform.usage)
 
     async def close(self) -> None:
         """Nothing to give back."""

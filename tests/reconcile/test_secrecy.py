@@ -97,7 +97,7 @@ async def test_an_error_at_every_line_gives_no_plaintext_away(told: Told):
                 raise KeyError(*words)
 
         metrics = Metrics.create()
-        worker = Workers(WorkQueue(), world.process.reconciler.reconcile, count=1, metrics=metrics)
+        worker = Workers(WorkQueue(), world.process.reconciler.reconcile, name="apikeys", count=1, metrics=metrics)
         with each_line(strike):
             await worker._one(KEY)
         assert met, line

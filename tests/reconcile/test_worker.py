@@ -27,7 +27,7 @@ def now() -> float:
 def some_workers(work: Work, count: int = 2, metrics: Metrics | None = None) -> tuple[WorkQueue[str], Workers[str]]:
     """Running ones."""
     queue: WorkQueue[str] = WorkQueue()
-    workers = Workers(queue, work, count=count, metrics=metrics or Metrics.create())
+    workers = Workers(queue, work, name="apikeys", count=count, metrics=metrics or Metrics.create())
     workers.start()
     return queue, workers
 
@@ -68,6 +68,15 @@ async def test_a_failing_name_comes_back_with_growing_pauses(error: Exception):
     assert pauses == [0.5, 1, 2, 4, 8, 16, 32, 60]
 
 
+async def test_errors_in_a_row_are_said_ever_more_seldom(caplog: pytest.LogCaptureFixture):
+    """The 1st, 2nd, 4th, 8th: an apiserver that is away for long fills no log. All are counted."""
+    caplog.set_level(logging.INFO)
+    metrics = Metrics.create()
+    await times_of([Unavailable("x")] * 9, 180, metrics)
+    assert len(caplog.records) == 4
+    assert metrics.registry.get_sample_value("keywright_reconcile_errors_total", {"error": "Unavailable"}) == 9
+
+
 async def test_a_name_that_works_again_is_forgiven():
     """The pause begins anew."""
     times = await times_of([Unavailable("x"), Unavailable("x"), timedelta(seconds=5), Unavailable("x"), None], 60)
@@ -86,7 +95,7 @@ async def test_a_lease_too_short_is_no_error(caplog: pytest.LogCaptureFixture):
     assert await times_of([NotLeading("x")] * 5 + [Unavailable("x")], 20, metrics) == [0, 1, 2, 3, 4, 5, 5.5]
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     errors = [sample for family in metrics.reconcile_errors.collect() for sample in family.samples]
-    assert {sample.labels["error"] for sample in errors} == {"Unavailable"}
+    assert {sample.labels["error"] for sample in errors if sample.value} == {"Unavailable"}
 
 
 async def test_an_unexpected_error_is_logged_without_its_words(caplog: pytest.LogCaptureFixture):

@@ -1,6 +1,7 @@
 """Kubernetes Events, written in the background: whoever notes one never waits and never fails.
 
-Owns the queue and which words were said already. Must not grow without bound. Neighbour: kube_objects.py, which notes.
+Owns the queue, which words were said already, and how much an object may say. Must not grow without bound. Neighbour:
+kube_objects.py, which notes.
 """
 
 from __future__ import annotations
@@ -21,11 +22,17 @@ if TYPE_CHECKING:
     from keywright.adapters.kube import KubeApi
     from keywright.ports.cluster import EventNote
 
-__all__ = ["EventWriter", "SaidBefore"]
+__all__ = ["Allowance", "EventWriter", "SaidBefore"]
 
 SAY_AGAIN_AFTER: Final = 3600.0
 """Seconds after which the same words about the same object are written once more: as long as the apiserver keeps
 events."""
+
+ALLOWED: Final = 25
+"""Events about one object in a row, as client-go has it: a life that goes wrong in new words each time fills no etcd."""
+
+ALLOWED_EACH: Final = 300.0
+"""Seconds after which an object that has used them up has one more."""
 
 _QUEUE: Final = 10_000
 """Events that wait: ten for each key of a burst of a thousand, about 10 MB."""
@@ -40,7 +47,7 @@ _NAP: Final = 0.2
 """Seconds between looks whether the burst is over."""
 
 _REMEMBERED: Final = 20_000
-"""Words remembered as said, about 3 MB."""
+"""Words remembered as said, about 3 MB; as many objects that have said something."""
 
 _MESSAGE_LIMIT: Final = 1000
 """Characters of a message: events.k8s.io takes 1,024."""
@@ -67,6 +74,25 @@ class SaidBefore:
         return False
 
 
+class Allowance:
+    """How much an object may still say. Times are the event loop's, in seconds."""
+
+    def __init__(self) -> None:
+        self._used: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        """By uid: how many events were used up when one was last asked for."""
+
+    def __call__(self, uid: str, now: float) -> bool:
+        """Whether there is one left; asking is using it."""
+        used, at = self._used.get(uid, (0.0, now))
+        used = max(0.0, used - (now - at) / ALLOWED_EACH)
+        allowed = used <= ALLOWED - 1
+        self._used[uid] = (used + allowed, now)
+        self._used.move_to_end(uid)
+        if len(self._used) > _REMEMBERED:
+            self._used.popitem(last=False)
+        return allowed
+
+
 class EventWriter:
     """A bounded queue and a few writers that exist only while there is something to write."""
 
@@ -80,13 +106,20 @@ class EventWriter:
         self._queue: deque[tuple[float, dict[str, Any]]] = deque()
         self._capacity = capacity
         self._said = SaidBefore()
+        self._allowed = Allowance()
         self._writers: set[asyncio.Task[None]] = set()
         self._complained: set[str] = set()
 
     def note(self, note: EventNote) -> None:
         """Queue one event; called inside the event loop."""
         metadata, at = note.about["metadata"], asyncio.get_running_loop().time()
-        if self._said(metadata.get("uid", ""), note.reason, note.message, at):
+        uid = metadata.get("uid", "")
+        if self._said(uid, note.reason, note.message, at):
+            return
+        if not self._allowed(uid, at):
+            self._complain(
+                "TooMany", f"{metadata['name']} has more events than are written about one object: see the log"
+            )
             return
         if len(self._queue) >= self._capacity:
             self._queue.popleft()

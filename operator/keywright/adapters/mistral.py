@@ -24,6 +24,7 @@ from keywright.adapters.mistral_wire import (
     KeyPage,
     Member,
     PagesShiftError,
+    UsageReport,
     UserPage,
     Wire,
     WorkspacePage,
@@ -34,7 +35,7 @@ from keywright.api.durations import parse_duration
 from keywright.api.reasons import Reason
 from keywright.errors import Rejected, Retryable, Unauthorized, Unavailable
 from keywright.keys import KeyId
-from keywright.ports.issuer import AHEAD, IssuedKey, Issuer, IssuerFactory, ListedKey, Workspace
+from keywright.ports.issuer import AHEAD, IssuedKey, Issuer, IssuerFactory, ListedKey, Usage, Workspace
 from keywright.ports.lease import Unshared
 
 if TYPE_CHECKING:
@@ -213,6 +214,10 @@ class MistralIssuer(Issuer):
             raise error
         return True
 
+    async def usage(self) -> Sequence[Usage]:
+        """As the port says; GET /usage, which tells of this month unless asked for another."""
+        return (await self._read("usage", "/usage", UsageReport)).used()
+
     def quiet(self) -> None:
         """As the port says."""
         self._client.quiet()
@@ -322,7 +327,7 @@ def mistral_factory(
     """A factory of MistralIssuers.
 
     `allow_insecure`: plain http and loopback hosts are let through. `on_request` hears of each request sent: operation
-    (create, revoke, list, workspaces, user, check), status or unreachable, untrusted, timeout, cut, closed, and seconds.
+    (create, revoke, list, workspaces, user, usage, check), status or unreachable, untrusted, timeout, cut, closed, and seconds.
     `lease` is asked before each request; an issuer whose requests may take more than `longest_call` seconds, for which the
     lease is sure to last while it is renewed, is refused.
     """

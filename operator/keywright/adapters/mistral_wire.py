@@ -7,12 +7,14 @@ asks.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator
 
 from keywright.keys import KeyId, ListedKey, SecretValue
+from keywright.ports.issuer import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -24,6 +26,7 @@ __all__ = [
     "Member",
     "NextPage",
     "PagesShiftError",
+    "UsageReport",
     "UserPage",
     "Wire",
     "WorkspacePage",
@@ -170,6 +173,41 @@ class UserPage(Wire):
 
     members: list[Member]
     invites: list[_Invitation]
+
+
+class _Models(Wire):
+    """BasicModelUsageDataJSON: by model and measure, what was used each day; the reference leaves an entry's fields open."""
+
+    models: dict[str, dict[str, list[dict[str, Any]]]] = Field(default_factory=dict)
+
+
+class UsageReport(Wire):
+    """UsageOUTJSON, less fine_tuning, which is no key's consumption."""
+
+    completion: _Models = _Models()
+    ocr: _Models = _Models()
+    connectors: _Models = _Models()
+    audio: _Models = _Models()
+    audio_characters: _Models = _Models()
+    chat: _Models = _Models()
+    libraries_api: dict[str, _Models] = Field(default_factory=dict)
+    vibe_code: dict[str, _Models] = Field(default_factory=dict)
+
+    def used(self) -> list[Usage]:
+        """The port's words for it; an entry without a workspace or a number is passed over."""
+        basic = ("completion", "ocr", "connectors", "audio", "audio_characters", "chat")
+        categories: list[tuple[str, _Models]] = [(name, getattr(self, name)) for name in basic]
+        categories += [(f"libraries_api_{name}", part) for name, part in self.libraries_api.items()]
+        categories += [(f"vibe_code_{name}", part) for name, part in self.vibe_code.items()]
+        sums: dict[tuple[str, str, str], float] = defaultdict(float)
+        for category, part in categories:
+            for measures in part.models.values():
+                for measure, entries in measures.items():
+                    for entry in entries:
+                        workspace, value = entry.get("workspace_id"), entry.get("value")
+                        if isinstance(workspace, str) and isinstance(value, int | float):
+                            sums[workspace, category, measure] += value
+        return [Usage(*of, amount) for of, amount in sums.items()]
 
 
 class _Complaint(Wire):

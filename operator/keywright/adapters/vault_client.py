@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import requests.utils
@@ -25,16 +27,17 @@ from keywright.adapters.vault_login import Grant, Logins
 from keywright.errors import Ambiguous, Rejected, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from keywright.api.base import SecretKeyRef
     from keywright.keys import SecretValue
     from keywright.ports.cluster import Cluster
     from keywright.ports.stores import Store
 
-__all__ = ["Threads", "VaultClient"]
+__all__ = ["OnRequest", "Threads", "VaultClient"]
 
 T = TypeVar("T")
+OnRequest = Callable[[str, str, float], None]
 
 _THREADS: Final = 16
 _AT_ONCE: Final = 4
@@ -46,7 +49,9 @@ _LATE: Final = 2.0
 class Threads:
     """Where hvac may block. One for all stores."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_request: OnRequest | None = None) -> None:
+        """`on_request` hears of each request sent, in its thread: operation, status or what happened instead, seconds."""
+        self.on_request = on_request
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="vault")
 
     async def run(self, slots: asyncio.Semaphore, work: Callable[[], T], store: str, *, write: bool) -> T:
@@ -110,22 +115,26 @@ class VaultClient:
     async def health(self) -> None:
         """Raises Unavailable where Vault is sealed, stands by, or does not answer; needs no login."""
         standby = {"standbyok": "true", "perfstandbyok": "true"}
-        await self._run(lambda a: a.get("/v1/sys/health", params=standby), None, write=False)
+        await self._run("health", lambda a: a.get("/v1/sys/health", params=standby), None, write=False)
 
     async def _log_in(self, identity: str) -> Grant:
         store, auth = self.store, self.store.spec.auth
         if (by := auth.kubernetes) is not None:
             account = by.service_account_ref
             jwt = await self._cluster.token(identity, account.name, account.audiences)
-            return await self._granted(lambda a: Kubernetes(a).login(by.role, jwt.reveal(), mount_point=by.mount))
+            return await self._granted(
+                "login", lambda a: Kubernetes(a).login(by.role, jwt.reveal(), mount_point=by.mount)
+            )
         if (role := auth.app_role) is not None:
             secret_id = await self._secret(role.secret_id_secret_ref, "secret id")
             return await self._granted(
-                lambda a: AppRole(a).login(role.role_id, secret_id.reveal(), mount_point=role.mount)
+                "login", lambda a: AppRole(a).login(role.role_id, secret_id.reveal(), mount_point=role.mount)
             )
         if auth.token_secret_ref is not None:
             token = await self._secret(auth.token_secret_ref, "token")
-            return Grant.of_lookup(token, await self._run(lambda a: Token(a).lookup_self(), token, write=False))
+            return Grant.of_lookup(
+                token, await self._run("lookup", lambda a: Token(a).lookup_self(), token, write=False)
+            )
         raise Rejected(f"{store.called}: spec.auth must name one way to log in", reason="StoreInvalid")
 
     async def _secret(self, ref: SecretKeyRef, what: str) -> SecretValue:
@@ -140,11 +149,13 @@ class VaultClient:
         return value
 
     async def _renew(self, token: SecretValue) -> Grant:
-        return await self._granted(lambda a: Token(a).renew_self(), token)
+        return await self._granted("renew", lambda a: Token(a).renew_self(), token)
 
-    async def _granted(self, how: Callable[[BoundedAdapter], Any], token: SecretValue | None = None) -> Grant:
+    async def _granted(
+        self, operation: str, how: Callable[[BoundedAdapter], Any], token: SecretValue | None = None
+    ) -> Grant:
         with _nothing_lost():
-            return Grant.of_login(await self._run(how, token, write=False))
+            return Grant.of_login(await self._run(operation, how, token, write=False))
 
     # Asking, with a login.
 
@@ -154,6 +165,7 @@ class VaultClient:
         try:
             answer = await self._ask(
                 identity,
+                "read",
                 lambda a: KvV2(a).read_secret_version(path, version, mount, raise_on_deleted_version=True),
                 write=False,
             )
@@ -166,7 +178,7 @@ class VaultClient:
         """Versions and custom metadata; None: nothing is there."""
         with suppress(Missing):
             answer = await self._ask(
-                identity, lambda a: KvV2(a).read_secret_metadata(path, self.store.spec.mount), write=False
+                identity, "metadata", lambda a: KvV2(a).read_secret_metadata(path, self.store.spec.mount), write=False
             )
             return answer.get("data") if isinstance(answer.get("data"), dict) else None
         return None
@@ -175,7 +187,7 @@ class VaultClient:
         """A new version over `cas`, 0 for none; returns its metadata. Raises Conflict."""
         mount = self.store.spec.mount
         answer = await self._ask(
-            identity, lambda a: KvV2(a).create_or_update_secret(path, dict(data), cas, mount), write=True
+            identity, "write", lambda a: KvV2(a).create_or_update_secret(path, dict(data), cas, mount), write=True
         )
         written = answer.get("data")
         if not isinstance(written, dict) or not isinstance(written.get("version"), int):
@@ -187,23 +199,29 @@ class VaultClient:
     async def describe(self, identity: str, path: str, custom: Mapping[str, str]) -> None:
         """Replace the custom metadata, and nothing else of the metadata (hvac's own call would reset when versions end)."""
         url = format_url("/v1/{mount}/metadata/{path}", mount=self.store.spec.mount, path=path)
-        await self._ask(identity, lambda a: a.post(url, json={"custom_metadata": dict(custom)}), write=True)
+        described = {"custom_metadata": dict(custom)}
+        await self._ask(identity, "describe", lambda a: a.post(url, json=described), write=True)
 
     async def destroy(self, identity: str, path: str, versions: Sequence[int]) -> None:
         """Destroy these versions for good. May be repeated."""
         mount = self.store.spec.mount
-        await self._ask(identity, lambda a: KvV2(a).destroy_secret_versions(path, list(versions), mount), write=True)
+        doomed = list(versions)
+        await self._ask(identity, "destroy", lambda a: KvV2(a).destroy_secret_versions(path, doomed, mount), write=True)
 
     async def delete(self, identity: str, path: str) -> None:
         """Everything at a path, metadata and all versions. May be repeated."""
         with suppress(Missing):
             mount = self.store.spec.mount
-            await self._ask(identity, lambda a: KvV2(a).delete_metadata_and_all_versions(path, mount), write=True)
+            await self._ask(
+                identity, "delete", lambda a: KvV2(a).delete_metadata_and_all_versions(path, mount), write=True
+            )
 
     async def capabilities(self, identity: str, paths: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """What the login may do at each of these paths, mount included."""
         with _nothing_lost():
-            answer = await self._ask(identity, lambda a: Capabilities(a).get_capabilities(list(paths)), write=False)
+            answer = await self._ask(
+                identity, "capabilities", lambda a: Capabilities(a).get_capabilities(list(paths)), write=False
+            )
         found = answer.get("data") or answer
         return {path: [c for c in found.get(path) or () if isinstance(c, str)] for path in paths}
 
@@ -212,29 +230,36 @@ class VaultClient:
         mount = self.store.spec.mount
         url = format_url("/v1/sys/internal/ui/mounts/{mount}", mount=mount)
         try:
-            answer = await self._ask(identity, lambda a: a.get(url), write=False)
+            answer = await self._ask(identity, "engine", lambda a: a.get(url), write=False)
         except (Denied, Missing):
             return None
         data = answer.get("data") or {}
         return str(data.get("type", "")), str((data.get("options") or {}).get("version", "1"))
 
-    async def _ask(self, identity: str, what: Callable[[BoundedAdapter], Any], *, write: bool) -> dict[str, Any]:
+    async def _ask(
+        self, identity: str, operation: str, what: Callable[[BoundedAdapter], Any], *, write: bool
+    ) -> dict[str, Any]:
         """With the shared login; once again with a new one after a 403, since that changed nothing."""
         token = await self._logins.token(identity)
         try:
-            return await self._run(what, token, write=write)
+            return await self._run(operation, what, token, write=write)
         except Denied:
             token = await self._logins.anew(identity, token)
-        return await self._run(what, token, write=write)
+        return await self._run(operation, what, token, write=write)
 
     async def _run(
-        self, what: Callable[[BoundedAdapter], Any], token: SecretValue | None, *, write: bool
+        self, operation: str, what: Callable[[BoundedAdapter], Any], token: SecretValue | None, *, write: bool
     ) -> dict[str, Any]:
+        """`operation`: what metrics call it."""
         store = self.store
+        heard = partial(self._threads.on_request, operation) if self._threads.on_request else None
 
         def work() -> dict[str, Any]:
             secret = token.reveal() if token else ""
-            found = what(BoundedAdapter(store.called, self._address, self._session, secret, store.spec.vault_namespace))
+            adapter = BoundedAdapter(
+                store.called, self._address, self._session, secret, store.spec.vault_namespace, heard=heard
+            )
+            found = what(adapter)
             return found if isinstance(found, dict) else {}
 
         return await self._threads.run(self._slots, work, store.called, write=write)

@@ -22,7 +22,7 @@ from keywright.errors import Ambiguous, KeywrightError, Unavailable
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["DEADLINE", "BoundedAdapter", "a_session"]
 
@@ -79,10 +79,23 @@ class _NoCookies(requests.cookies.cookielib.DefaultCookiePolicy):  # type: ignor
 class BoundedAdapter(hvac.adapters.Adapter):  # type: ignore[misc]  # hvac has no types
     """One request at a time, with one token. Answers are JSON objects; raises keywright.errors only."""
 
-    def __init__(self, store: str, address: str, session: requests.Session, token: str, namespace: str | None) -> None:
-        """`store`: as messages call it; `namespace`: Vault Enterprise's."""
+    def __init__(
+        self,
+        store: str,
+        address: str,
+        session: requests.Session,
+        token: str,
+        namespace: str | None,
+        *,
+        heard: Callable[[str, float], None] | None = None,
+    ) -> None:
+        """`store`: as messages call it; `namespace`: Vault Enterprise's.
+
+        `heard` is told of each request sent: its status, or untrusted, unreachable, cut, and seconds.
+        """
         super().__init__(base_uri=address, token=token, session=session, namespace=namespace)
         self._store = store
+        self._heard = heard
 
     def get_login_token(self, response: Any) -> str:
         """The token of a login's answer."""
@@ -107,13 +120,14 @@ class BoundedAdapter(hvac.adapters.Adapter):  # type: ignore[misc]  # hvac has n
         method = method.upper()
         write = method not in ("GET", "LIST")
         asked = f"{method} {url}"
-        ends = time.monotonic() + DEADLINE
+        begun = time.monotonic()
         headers = {"X-Vault-Request": "true"}
         if self.token:
             headers["X-Vault-Token"] = self.token
         if self.namespace:
             headers["X-Vault-Namespace"] = self.namespace
         failure: KeywrightError | None = None
+        code = ""
         try:
             with self.session.request(
                 method,
@@ -125,7 +139,8 @@ class BoundedAdapter(hvac.adapters.Adapter):  # type: ignore[misc]  # hvac has n
                 stream=True,
                 allow_redirects=False,
             ) as response:
-                raw = _bounded(response, ends)
+                code = str(response.status_code)
+                raw = _bounded(response, begun + DEADLINE)
                 answer = Answer(
                     store=self._store,
                     asked=asked,
@@ -136,9 +151,13 @@ class BoundedAdapter(hvac.adapters.Adapter):  # type: ignore[misc]  # hvac has n
                     write=write,
                 )
         except (requests.ConnectTimeout, requests.exceptions.SSLError) as error:
+            code = "untrusted" if isinstance(error, requests.exceptions.SSLError) else "unreachable"
             failure = Unavailable(f"{self._store} cannot be reached: {_cause(error)}")
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            code = code or ("unreachable" if _never_left(error) else "cut")
             failure = self._unanswered(asked, error, write=write)
+        if self._heard is not None:
+            self._heard(code, time.monotonic() - begun)
         if failure is not None:
             # Raised out here, so that it has no context: these errors carry the request, with token and plaintext.
             raise failure

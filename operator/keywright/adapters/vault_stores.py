@@ -19,6 +19,7 @@ from keywright.planning.places import in_vault
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from keywright.adapters.vault_client import OnRequest
     from keywright.ports.cluster import Cluster
     from keywright.ports.stores import Store, Stores
 
@@ -56,12 +57,14 @@ class _Entry:
 class VaultStores:
     """All stores in use."""
 
-    def __init__(self, stores: Stores, cluster: Cluster, *, allow_insecure: bool) -> None:
-        """`allow_insecure`: plain http and loopback addresses are taken too."""
+    def __init__(
+        self, stores: Stores, cluster: Cluster, *, allow_insecure: bool, on_request: OnRequest | None = None
+    ) -> None:
+        """`allow_insecure`: plain http and loopback addresses are taken too. `on_request`: as Threads has it."""
         self._stores = stores
         self._cluster = cluster
         self._allow_insecure = allow_insecure
-        self._threads = Threads()
+        self._threads = Threads(on_request)
         self._entries: dict[str, _Entry] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 

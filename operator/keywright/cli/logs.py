@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["JsonLines", "TextLines", "log_what_nobody_caught", "without_keys"]
 
-_FIELDS: Final = ("apikey", "issuer", "reason", "step", "key_id", "retry_in_seconds")
+_FIELDS: Final = ("apikey", "issuer", "store", "namespace", "reason", "step", "key_id", "retry_in_seconds")
 """Extra fields that our log calls give."""
 
 _KEYS: Final = re.compile(

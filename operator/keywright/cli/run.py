@@ -49,6 +49,20 @@ def run(  # noqa: PLR0917 - options of a command are no positional arguments
     health_address: Annotated[
         str | None, typer.Option(help="HOST:PORT for /healthz and /readyz; port 0 takes any.")
     ] = None,
+    metrics_apikeys: Annotated[
+        int,
+        typer.Option(
+            min=0, max=100_000, help="Of so many ApiKeys, those that end first, /metrics shows each one's expiry."
+        ),
+    ] = 1000,
+    usage_interval: Annotated[
+        str | None,
+        typer.Option(
+            help="Read each issuer's usage report this often, such as 1h, and show in /metrics what the workspaces with ApiKeys have "
+            "used this month. Default: not at all.",
+            show_default=False,
+        ),
+    ] = None,
     cluster_id: Annotated[
         str | None,
         typer.Option(help="Tells this cluster's keys from others' at the issuer. Default: from kube-system's UID."),
@@ -109,6 +123,8 @@ def run(  # noqa: PLR0917 - options of a command are no positional arguments
         allow_insecure_issuers=allow_insecure_issuers,
         leader_elect=leader_elect,
         lease_duration=lease,
+        metrics_apikeys=metrics_apikeys,
+        usage_interval=None if usage_interval is None else seconds_of(usage_interval, "--usage-interval"),
     )
     asyncio.run(run_operator(options, Addresses(metrics_address, health_address)))
 

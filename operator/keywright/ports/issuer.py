@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from keywright.errors import Retryable
     from keywright.keys import KeyId, SecretValue
 
-__all__ = ["AHEAD", "IssuedKey", "Issuer", "IssuerFactory", "KeyRequest", "ListedKey", "Pace", "Workspace"]
+__all__ = ["AHEAD", "IssuedKey", "Issuer", "IssuerFactory", "KeyRequest", "ListedKey", "Pace", "Usage", "Workspace"]
 
 
 AHEAD: Final = float("-inf")
@@ -50,6 +50,16 @@ class IssuedKey:
     masked: str
     expires_on: date | None
     created_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How much of one thing a workspace has used: `category` and `measure` are the platform's words, as completion and tokens."""
+
+    workspace_id: str
+    category: str
+    measure: str
+    amount: float
 
 
 class Pace(Protocol):
@@ -101,6 +111,10 @@ class Issuer(Protocol):
 
     async def check(self, plaintext: SecretValue) -> bool:
         """True where the platform accepts this ordinary key, False where it refuses it (401)."""
+        ...
+
+    async def usage(self) -> Sequence[Usage]:
+        """What the workspaces have used this month (UTC), all models together; each combination once."""
         ...
 
     def quiet(self) -> None:

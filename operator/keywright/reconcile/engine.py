@@ -20,6 +20,7 @@ from keywright.reconcile.reconciler import Reconciler
 from keywright.reconcile.restarting import Restarter
 from keywright.reconcile.stores import LookOver
 from keywright.reconcile.urgency import urgency
+from keywright.reconcile.usage import UsageReports
 from keywright.reconcile.worker import Workers
 from keywright.reconcile.workqueue import WorkQueue
 
@@ -49,12 +50,14 @@ _LISTING_ENDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the engine is told once. Seconds for both times."""
+    """What the engine is told once. Seconds for all times."""
 
     cluster_id: str
     cluster_scope: bool
     min_interval: float
     late_window: float
+    usage_interval: float | None = None
+    """None: usage reports are not read."""
     workers: int = 50
     issuer_workers: int = 32
     """Tasks: a pass over many keys takes minutes, in which it mostly sleeps, and small issuers must not wait for that."""
@@ -132,15 +135,20 @@ class Engine:
             cluster=cluster, observer=observer, executor=executor, clock=clock, metrics=metrics
         )
         self._named: dict[ResourceKey, frozenset[Ref]] = {}
-        self._workers = Workers(self.queue, self._reconcile, count=settings.workers, metrics=metrics)
-        self._issuer_workers = Workers(self.issuers, self._refresh, count=settings.issuer_workers, metrics=metrics)
-        self._hold_workers = Workers(self.holds, self._hold, count=settings.issuer_workers, metrics=metrics)
-        self._store_workers = Workers(
-            self.stores, self.look_over.refresh, count=settings.issuer_workers, metrics=metrics
+        many = settings.issuer_workers
+        self._workers = Workers(self.queue, self._reconcile, name="apikeys", count=settings.workers, metrics=metrics)
+        self._issuer_workers = Workers(self.issuers, self._refresh, name="issuers", count=many, metrics=metrics)
+        self._hold_workers = Workers(self.holds, self._hold, name="holds", count=many, metrics=metrics)
+        self._store_workers = Workers(self.stores, self.look_over.refresh, name="stores", count=many, metrics=metrics)
+        self._usage = UsageReports(
+            cluster=cluster,
+            directory=self.directory,
+            metrics=metrics,
+            monotonic=asyncio.get_running_loop().time,
+            interval=settings.usage_interval,
         )
-        metrics.old_keys_in_use.set_function(lambda: _old_keys_in_use(cluster.api_keys()))
-        metrics.queue_depth.set_function(lambda: self.queue.overdue()[0])
-        metrics.queue_overdue_seconds.set_function(lambda: self.queue.overdue()[1])
+        self._metrics = metrics
+        metrics.readings["queues"] = self._read_queues
 
     def start(self, issuers: Iterable[Object]) -> None:
         """Look at everything that was listed, and begin to work."""
@@ -231,8 +239,16 @@ class Engine:
         found = self._cluster.issuer(*ref)
         return found is not None and not self.directory.holding.is_held(ref, found)
 
+    def _read_queues(self) -> None:
+        refs = (("issuers", self.issuers), ("holds", self.holds), ("stores", self.stores))
+        for name, (depth, overdue) in (("apikeys", self.queue.overdue()), *((n, q.overdue()) for n, q in refs)):
+            self._metrics.queue_depth.labels(name).set(depth)
+            self._metrics.queue_overdue_seconds.labels(name).set(overdue)
+
     async def _refresh(self, ref: Ref) -> timedelta | None:
-        return await self.inventory.refresh(ref)
+        due = await self.inventory.refresh(ref)
+        report_due = await self._usage.refresh(ref)
+        return due if due is None or report_due is None else min(due, report_due)
 
     async def _hold(self, ref: Ref) -> timedelta | None:
         """Not with the inventory, whose listing may hang: a namespace waits for this."""
@@ -242,10 +258,6 @@ class Engine:
         elif self.directory.holding.is_held(ref, found):
             await self.directory.remember(ref)  # the inventory takes its time at a start, and lists
         return due
-
-
-def _old_keys_in_use(seen: Iterable[Object]) -> int:
-    return sum("usedOn" in p for each in seen for p in (each.get("status") or {}).get("previous") or ())
 
 
 def _ref(kind: str, issuer: Object) -> Ref:

@@ -18,6 +18,7 @@ from keywright.api.reasons import Reason
 from keywright.errors import Conflict
 from keywright.planning.holding import hold_due
 from keywright.ports.cluster import IN_USE, EventNote
+from keywright.reconcile.account import log_fields
 
 if TYPE_CHECKING:
     from keywright.api.apikey import KeyIssuerIdentity
@@ -84,7 +85,7 @@ class Holding:
             await self._cluster.remove_finalizer(found)
         finally:
             self._letting_go.discard(ref)
-        _log.info("%s is used by no ApiKey any more", _say(ref), extra={"issuer": _say(ref)})
+        _log.info("%s is used by no ApiKey any more", _say(ref), extra=log_fields(ref))
 
     def _say_who_uses(self, ref: Ref, found: Object) -> None:
         """One of them, in an order that rarely changes: whoever waits for the deletion wants to know why."""

@@ -22,6 +22,7 @@ from keywright.keys import KeyId, ResourceKey, Tag
 from keywright.planning.observed import Refusal
 from keywright.planning.strays import survey
 from keywright.ports.cluster import EventNote
+from keywright.reconcile.account import tell_condition
 from keywright.reconcile.directory import ref_of, refusal_of
 from keywright.reconcile.issuer_status import next_status, status_of
 from keywright.reconcile.pace import PassPace
@@ -134,6 +135,10 @@ class Inventory:
         """Whether the last pass over the issuer of that name, re-created or not, showed this key."""
         book = self._books.get(ref_of(identity, namespace))
         return book is not None and key_id in book.live
+
+    def strays(self) -> int:
+        """How many strays the last passes have found, at all issuers."""
+        return sum(len(book.strays) for book in self._books.values())
 
     def vanished(self, ref: Ref) -> bool:
         """Whether the last pass over this issuer lacked every key that it should have shown."""
@@ -326,10 +331,12 @@ class Inventory:
             return
         vanished = self._books[ref].sightings.vanished if ref in self._books else 0
         after = next_status(found, self._clock(), refusal=refusal, counted=counted, vanished=vanished)
-        if after == status_of(found):
+        before = status_of(found)
+        if after == before:
             return
         with suppress(Retryable):  # somebody edits the issuer, or the apiserver is away: the next pass says it
             await self._cluster.patch_status(found, after.to_dict())
+            tell_condition(found, before.conditions, after.conditions)
 
     def _forget(self, ref: Ref) -> None:
         self._doubted.discard(ref)

@@ -17,20 +17,14 @@ from keywright.api.reasons import Reason
 from keywright.errors import Ambiguous, Conflict, Rejected
 from keywright.keys import ResourceKey
 from keywright.planning.plan import plan
-from keywright.planning.removal import irrevocable
 from keywright.planning.situation import Situation
 from keywright.planning.steps import (
-    AddFinalizer,
-    HoldIssuer,
-    IssueAndDeliver,
-    Look,
-    ReleaseFinalizer,
     RestartWorkload,
     RevokeKey,
     Wait,
-    WriteStatus,
 )
 from keywright.ports.cluster import EventNote
+from keywright.reconcile.account import Account
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,21 +69,19 @@ class Reconciler:
         self._observer = observer
         self._executor = executor
         self._clock = clock
-        self._metrics = metrics
-        self._irrevocable: dict[ResourceKey, int] = {}
-        metrics.irrevocable.set_function(lambda: sum(self._irrevocable.values()))
+        self._account = Account(metrics)
 
     async def reconcile(self, key: ResourceKey) -> timedelta | None:
         """Returns after how long the name is due again; None: when something changes. Raises what the apiserver's ports raise."""
         seen = self._cluster.api_key(key)
         for _ in range(_MOST_CONFLICTS):
             if seen is None:
-                self._irrevocable.pop(key, None)
+                self._account.gone(key)
                 return None
             try:
                 return await self._to_rest(seen)
             except (Conflict, Ambiguous) as error:
-                _log.info("reading again: %s", error, extra={"apikey": str(key)})
+                _log.debug("reading again: %s", error, extra={"apikey": str(key)})
                 seen = await self._cluster.refresh(key)
         return _SOONEST
 
@@ -103,18 +95,17 @@ class Reconciler:
             decision = plan(spec, status, observed, situation.now)
             step = decision.step
             if isinstance(step, Wait):
-                self._count_irrevocable(situation)
+                self._account.at_rest(decision, situation)
                 self._tell(seen, decision)
                 return max(_SOONEST, step.until - self._clock()) if step.until else None
             if isinstance(step, RevokeKey | RestartWorkload):
                 await self._up_to_date(seen)
             taken = await self._executor.take(step, situation, seen)
             if taken.done:
-                self._count(decision)
                 self._tell(taken.seen, decision)
-            self._log_step(observed.subject.key, decision, done=taken.done)
+            self._account.taken(decision, situation, taken.observed, done=taken.done)
             if taken.gone:
-                self._irrevocable.pop(observed.subject.key, None)
+                self._account.gone(observed.subject.key)
                 return None
             observed = taken.observed
             if taken.seen is not seen:
@@ -154,57 +145,13 @@ class Reconciler:
         status = {**(seen.get("status") or {}), "observedGeneration": generation, "conditions": conditions}
         if status != (seen.get("status") or {}):
             await self._cluster.patch_status(seen, status)
+            about = {"apikey": str(ResourceKey(seen["metadata"]["namespace"], seen["metadata"]["name"]))}
+            _log.info("%s", error, extra={**about, "reason": str(Reason.INVALID_SPEC)})
         return _LATER
 
     def _tell(self, seen: Object, decision: Decision) -> None:
         for note in decision.notes:
             self._cluster.note(EventNote(about=seen, type=note.type, reason=note.reason, message=note.message))
-
-    def _count(self, decision: Decision) -> None:
-        match decision.step:
-            case WriteStatus(purpose="settle", status=status):
-                if decision.reason is Reason.ADOPTED:
-                    self._metrics.adopted.inc()
-                else:
-                    self._metrics.issued.labels(
-                        status.recent_issuances[-1].reason if status.recent_issuances else ""
-                    ).inc()
-            case WriteStatus(purpose="close"):
-                self._metrics.attempts_closed.labels(decision.reason).inc()
-            case RevokeKey():
-                self._metrics.revoked.inc()
-            case RestartWorkload():
-                self._metrics.restarted.inc()
-            case _:
-                pass
-
-    def _count_irrevocable(self, situation: Situation) -> None:
-        """As this pass leaves it: the next one finds out anew."""
-        key = situation.observed.subject.key
-        if left := irrevocable(situation):
-            self._irrevocable[key] = len(left)
-        else:
-            self._irrevocable.pop(key, None)
-
-    def _log_step(self, key: ResourceKey, decision: Decision, *, done: bool) -> None:
-        # A key's life is read at INFO; how it came to be, at DEBUG. Of a step that failed the next decision tells.
-        match decision.step:
-            case _ if not done:
-                level = logging.DEBUG
-            case Look() | AddFinalizer() | HoldIssuer() | IssueAndDeliver() | WriteStatus(purpose="intent"):
-                level = logging.DEBUG
-            case ReleaseFinalizer() if any(note.type == "Warning" for note in decision.notes):
-                level = (
-                    logging.WARNING
-                )  # a key is left behind, and a namespace on its way out takes no event that tells so
-            case _:
-                level = logging.INFO
-        _log.log(
-            level,
-            "%s",
-            decision.message,
-            extra={"apikey": str(key), "reason": str(decision.reason), "step": type(decision.step).__name__},
-        )
 
 
 def _condition(seen: Object, of_type: str) -> Condition | None:

@@ -22,6 +22,7 @@ from keywright.keys import ResourceKey
 from keywright.planning import grants
 from keywright.planning.places import in_vault, place_seen
 from keywright.ports.stores import Store
+from keywright.reconcile.account import tell_condition
 from keywright.reconcile.observe import store_refusal
 
 if TYPE_CHECKING:
@@ -191,6 +192,7 @@ class LookOver:
         if after != before:
             with suppress(Retryable):  # somebody edits the store, or the apiserver is away: the next look says it
                 await self._cluster.patch_status(found, after.to_dict())
+                tell_condition(found, before.conditions, after.conditions)
 
 
 def _places(seen: Object) -> Iterable[str | None]:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from keywright.errors import Ambiguous, NotLeading, Retryable, Terminal
+from keywright.reconcile.account import log_fields
 from keywright.reconcile.workqueue import QueueClosed
 
 if TYPE_CHECKING:
@@ -39,13 +40,20 @@ class Workers(Generic[K]):
     """Some tasks over one queue."""
 
     def __init__(
-        self, queue: WorkQueue[K], work: Callable[[K], Awaitable[timedelta | None]], *, count: int, metrics: Metrics
+        self,
+        queue: WorkQueue[K],
+        work: Callable[[K], Awaitable[timedelta | None]],
+        *,
+        name: str,
+        count: int,
+        metrics: Metrics,
     ) -> None:
-        """`work` returns after how long the name is due again; None: when it is added."""
+        """`work` returns after how long the name is due again; None: when it is added. `name`: the queue's, in metrics."""
         self._queue = queue
         self._work = work
         self._count = count
         self._metrics = metrics
+        self._seconds = metrics.reconcile_seconds.labels(name)
         self._failures: dict[K, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -79,16 +87,16 @@ class Workers(Generic[K]):
     async def _one(self, key: K) -> float | None:
         """Seconds until the name is due again."""
         try:
-            with self._metrics.reconcile_seconds.time():
+            with self._seconds.time():
                 due = await self._work(key)
         except (Retryable, Ambiguous, Terminal) as error:
             return self._failed(key, error, error.after if isinstance(error, Retryable) else None)
         except NotLeading as error:
-            _log.debug("%s", error, extra={"apikey": str(key)})
+            _log.debug("%s", error, extra=log_fields(key))
             return _NOT_LEADING
         except Exception as error:  # noqa: BLE001 - one name's error must not end the loop
             # The traceback's lines hold code, not values; the error's own text might quote an input, so only its type is logged.
-            _log.error("unexpected %s", type(error).__name__, extra={"apikey": str(key)}, exc_info=_without_text(error))
+            _log.error("unexpected %s", type(error).__name__, extra=log_fields(key), exc_info=_without_text(error))
             return self._failed(key, error, None)
         self._failures.pop(key, None)
         return None if due is None else min(due, _LONGEST_SLEEP).total_seconds()
@@ -100,7 +108,9 @@ class Workers(Generic[K]):
         if after is not None:
             pause = max(pause, after)
         if isinstance(error, Retryable | Ambiguous | Terminal):
-            _log.warning("%s", error, extra={"apikey": str(key), "retry_in_seconds": pause})
+            # The 1st, 2nd, 4th, 8th in a row of one name: an apiserver that is away for long fills no log.
+            level = logging.DEBUG if count & (count - 1) else logging.WARNING
+            _log.log(level, "%s", error, extra={**log_fields(key), "retry_in_seconds": pause})
         return pause
 
 

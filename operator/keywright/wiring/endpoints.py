@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aiohttp import web
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from keywright.errors import Rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from prometheus_client import CollectorRegistry
+    from collections.abc import Awaitable, Callable
 
 __all__ = ["Endpoints"]
 
@@ -23,11 +21,11 @@ class Endpoints:
     def __init__(self) -> None:
         self._runners: list[web.AppRunner] = []
 
-    async def serve_metrics(self, address: str, registry: CollectorRegistry) -> str:
-        """`/metrics` on HOST:PORT (port 0: any). Returns the address it got."""
+    async def serve_metrics(self, address: str, scrape: Callable[[], Awaitable[bytes]]) -> str:
+        """`/metrics` on HOST:PORT (port 0: any): what `scrape` says. Returns the address it got."""
 
         async def metrics(_: web.Request) -> web.Response:
-            return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+            return web.Response(body=await scrape(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
         return await self._serve(address, {"/metrics": metrics})
 

@@ -60,7 +60,7 @@ async def run(options: Options, addresses: Addresses) -> None:
             at = await endpoints.serve_health(addresses.health, synced.is_set)
             _log.info("probes at http://%s/healthz and /readyz", at)
         if addresses.metrics:
-            at = await endpoints.serve_metrics(addresses.metrics, operator.metrics.registry)
+            at = await endpoints.serve_metrics(addresses.metrics, operator.metrics.scrape)
             _log.info("metrics at http://%s/metrics", at)
         if not await _sync(operator, stop):
             return
