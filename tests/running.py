@@ -213,7 +213,7 @@ class Operator(Program):
         """Begin; returns when it is ready."""
         since = len(self.said())
         super().start()
-        self.metrics = self.says(r"metrics at (http://[^\s\"]+)", since)[1]
+        self.metrics = self.says(r"metrics at (https?://[^\s\"]+)", since)[1]
         self.health = self.says(r"probes at (http://\S+)/healthz", since)[1]
         wait_for(self.is_ready, "the operator is ready")
 

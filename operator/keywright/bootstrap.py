@@ -64,7 +64,8 @@ _log = logging.getLogger(__name__)
 
 GRACE: Final = 25.0
 """Seconds that passes in flight have to finish after a SIGTERM: less than the pod's 30."""
-_WORKERS: Final = 50
+_WORKERS: Final = 64
+"""Tasks: one namespace alone has 52 of them."""
 _LISTED: Final = 1.0
 """Seconds without another listed object after which a watch has listed all."""
 _LISTED_NOT: Final = 5.0

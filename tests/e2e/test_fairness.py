@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.running import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.e2e.guarded import Guarded
     from tests.e2e.team import Team
@@ -22,6 +24,15 @@ pytestmark = [pytest.mark.plane, pytest.mark.slow, pytest.mark.xdist_group("guar
 MANY = 5_000
 MOST = 2.0
 """Seconds."""
+OTHERS = 100
+"""Silent issuers: more than there are workers."""
+
+
+@contextmanager
+def never_answering() -> Iterator[str]:
+    """The URL of a platform that takes connections, and says nothing ever."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1000) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
 def flood(team: Team, count: int, workspace: str) -> None:
@@ -72,4 +83,22 @@ def test_thousands_of_broken_api_keys_delay_nobody_else(
         beside = [first_key(guarded) for _ in range(10)]
     record_property("first key alone, seconds", round(alone, 2))
     record_property("first keys beside 5,000 broken ones, seconds", [round(one, 2) for one in beside])
+    assert max(beside) - alone < MOST, (alone, beside)
+
+
+def test_an_issuer_that_never_answers_delays_nobody_else(
+    guarded: Guarded, record_property: Callable[[str, object], None]
+):
+    """Thousands of ApiKeys wait for it: on several issuers, so that no shared look spares any worker the wait."""
+    alone = min(first_key(guarded) for _ in range(3))
+    with guarded.a_team(with_issuer=False) as noisy, never_answering() as url:
+        noisy.create_admin_secret()
+        noisy.create_issuer(url=url)
+        for i in range(OTHERS):
+            noisy.create_issuer(f"silent-{i}", url=url)
+            noisy.create(f"silent-{i}", issuer=f"silent-{i}")
+        flood(noisy, MANY, "search-prod")
+        beside = [first_key(guarded) for _ in range(10)]
+    record_property("first key alone, seconds", round(alone, 2))
+    record_property("first keys beside 5,000 that wait for an issuer, seconds", [round(one, 2) for one in beside])
     assert max(beside) - alone < MOST, (alone, beside)

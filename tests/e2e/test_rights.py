@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from tests.chaos.proxy import KEYS
 from tests.conftest import ROOT
 from tests.e2e.guarded import ACCOUNT, requests_of
 from tests.e2e.team import GROUP, Team
+from tests.e2e.test_restart import ROLLOUTS, a_template, may_restart
 from tests.running import wait_for
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from tests.running import Operator, Sandbox
 
 pytestmark = pytest.mark.plane
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 Right = tuple[str, str, str]
 """API group, resource with its subresource, verb."""
@@ -112,9 +115,8 @@ def test_each_right_in_the_whole_cluster_is_used_and_no_call_denied(guarded: Gua
         live_a_life(team, guarded.proxy, "KeyIssuer", "ClusterKeyIssuer")
     for made in ("clusterkeyissuers/mistral", "clustervaultstores/away"):
         guarded.plane.call("DELETE", f"{GROUP}/{made}")
-    rbac = "/apis/rbac.authorization.k8s.io/v1"
-    everywhere = rights_of(guarded.plane.call("GET", f"{rbac}/clusterroles/keywright"))
-    home = rights_of(guarded.plane.call("GET", f"{rbac}/namespaces/keywright-system/roles/keywright"))
+    everywhere = rights_of(guarded.plane.call("GET", f"{RBAC}/clusterroles/keywright"))
+    home = rights_of(guarded.plane.call("GET", f"{RBAC}/namespaces/keywright-system/roles/keywright"))
     # The lease is renewed every two seconds: all else is quicker than that.
     all_used(guarded.plane, ACCOUNT, everywhere)
     all_used(guarded.plane, ACCOUNT, home, "keywright-system")
@@ -132,13 +134,44 @@ def test_each_right_in_one_namespace_is_used_and_no_call_denied(
         team.create_issuer(url=proxy.url)
         namespaced_operator(namespace, "--leader-elect")
         live_a_life(team, proxy, "KeyIssuer")
-        role = plane.call("GET", f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles/keywright")
+        role = plane.call("GET", f"{RBAC}/namespaces/{namespace}/roles/keywright")
         user = f"system:serviceaccount:{namespace}:keywright"
         # The lease is renewed every two seconds: all else is quicker than that.
         wait_for(
             lambda: not rights_of(role) - used(requests_of(plane, user)), "each right is used", seconds=30, pause=1
         )
         assert denied(requests_of(plane, user)) == []
+
+
+@pytest.mark.xdist_group("guarded")
+def test_each_right_to_restart_is_used_and_no_call_denied(guarded: Guarded):
+    """Of the Role of manifests/restart: one workload of each kind, restarted and looked at while an older key waits for it."""
+    guarded.plane.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(ROLLOUTS))
+    guarded.plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/rollouts.argoproj.io")
+    with guarded.a_team() as team:
+        may_restart(team)
+        common = {"selector": {"matchLabels": {"app": "web"}}, "template": a_template()}
+        kinds = {
+            "Deployment": ("apps/v1", {"replicas": 0}),
+            "StatefulSet": ("apps/v1", {"replicas": 0, "serviceName": "web"}),
+            "DaemonSet": ("apps/v1", {}),
+            "Rollout": ("argoproj.io/v1alpha1", {"replicas": 0}),
+        }
+        for kind, (version, spec) in kinds.items():
+            body = {"apiVersion": version, "kind": kind, "metadata": {"name": "web"}, "spec": {**common, **spec}}
+            guarded.plane.kubectl("-n", team.namespace, "apply", "-f", "-", stdin=json.dumps(body))
+        team.create(rotation={"overlap": "0s", "restart": [{"kind": kind, "name": "web"} for kind in kinds]})
+        team.ready()
+        team.annotate("search", rotate="1")
+        team.ready(revision=2)
+        role = guarded.plane.call("GET", f"{RBAC}/namespaces/{team.namespace}/roles/keywright-restart")
+        all_used(guarded.plane, ACCOUNT, rights_of(role), team.namespace)
+        here = [
+            entry
+            for entry in requests_of(guarded.plane, ACCOUNT)
+            if (entry.get("objectRef") or {}).get("namespace") == team.namespace
+        ]
+        assert denied(here) == []
 
 
 @pytest.mark.xdist_group("guarded")
@@ -175,7 +208,7 @@ def test_what_people_may_do_by_a_role(plane: Plane, namespace: str, role: str):
     user = f"someone-{namespace}-{role}"
     plane.call(
         "POST",
-        f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings",
+        f"{RBAC}/namespaces/{namespace}/rolebindings",
         {
             "metadata": {"name": role},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},

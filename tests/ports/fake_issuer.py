@@ -182,7 +182,7 @@ class FakeIssuer:
             created_at=self._platform.clock(),
         )
 
-    async def revoke(self, key_id: KeyId, workspace_id: str | None = None) -> None:
+    async def revoke(self, key_id: KeyId, workspace_id: str | None = None, *, ahead: bool = False) -> None:
         """A DELETE."""
         self._authorize()
         await self._faults.before("revoke")

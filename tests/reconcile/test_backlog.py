@@ -55,9 +55,9 @@ class Budgeted(FakeIssuer):
         await self._backlog.turn("check", AHEAD)
         return await super().check(plaintext)
 
-    async def revoke(self, key_id: KeyId, workspace_id: str | None = None) -> None:
-        """As it comes."""
-        await self._backlog.turn("DELETE", None)
+    async def revoke(self, key_id: KeyId, workspace_id: str | None = None, *, ahead: bool = False) -> None:
+        """As it comes, or ahead of all."""
+        await self._backlog.turn(f"DELETE {key_id}", AHEAD if ahead else None)
         await super().revoke(key_id, workspace_id)
 
     async def list_keys(self, name: str | None = None, *, pace: Pace | None = None) -> Sequence[ListedKey]:
@@ -143,6 +143,7 @@ async def test_after_weeks_away_the_nearest_expiry_goes_first_within_the_budget(
     await asyncio.sleep(AWAY.total_seconds())
     ends = {f"k{i}": world.status(f"k{i}").expires_at for i in range(KEYS)}
     assert all((world.status(name).renewal_time or world.clock()) < world.clock() for name in ends)
+    old = {name: world.status(name).key_id for name in ends}
     leaked = max(ends, key=lambda name: (ends[name], name))
     annotate = {"keywright.dev/compromised": "yes"}
     world.cluster.edit(
@@ -160,6 +161,8 @@ async def test_after_weeks_away_the_nearest_expiry_goes_first_within_the_budget(
         if (found := re.match(r"POST search/(k\d+) ", what)) is not None
     ]
     assert posts[0][1] == leaked
+    dead = next(at - begun for at, what in world.asked if what == f"DELETE {old[leaked]}")
+    assert dead < 1, "nor does its end wait for the others' requests"
     assert sorted(name for _, name in posts) == sorted(ends), "one key each, and no second one"
     prompt = [ends[name] for at, name in posts[1:] if at < 30]
     assert len(prompt) > KEYS / 2

@@ -1,10 +1,12 @@
-"""Which addresses an issuer object may send the operator to, and whom it may make it trust.
+"""Which addresses an issuer or a store may send the operator to, and whom it may make it trust.
 
-Pure but for reading the system's certificates. What is refused is a ValueError whose clause follows the field's name.
+Pure but for reading the system's certificates. What a URL says is refused as a ValueError whose clause follows the field's name, what
+its name resolves to as a ForbiddenAddressError (resolving.py).
 """
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import re
 import socket
@@ -14,7 +16,22 @@ from urllib.parse import urlsplit
 
 from yarl import URL
 
-__all__ = ["base_url", "checked_path", "trust"]
+__all__ = ["ForbiddenAddressError", "base_url", "checked_path", "refuse", "trust"]
+
+_METADATA: Final = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "169.254.0.0/16",  # link-local: AWS, Azure, Google, Oracle and others at .169.254; what EKS and ECS give pods at .170.0/24
+        "fe80::/10",
+        "fd00:ec2::/32",  # AWS
+        "fd20:ce::/64",  # Google
+        "100.100.100.200/32",  # Alibaba
+        "168.63.129.16/32",  # Azure's wire server
+        "192.0.0.192/32",  # Oracle, of old
+    )
+)
+"""Addresses that give a node's credentials to whoever asks: no issuer and no Vault is there."""
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 _PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*/?")
 """Plain segments: nothing that a server, a proxy and a client could read in different ways."""
@@ -36,22 +53,28 @@ def base_url(text: str, *, allow_insecure: bool) -> URL:
     if parts.query or parts.fragment or "?" in text or "#" in text:
         raise ValueError("must end with its path; leave out what begins with ? or #")
     path = checked_path(parts.path)
+    _require_elsewhere(parts.scheme, host, allow_insecure=allow_insecure)
+    try:
+        host.encode("idna")
+        return URL(f"{parts.scheme}://{parts.netloc}{path}", encoded=True)
+    except ValueError:
+        raise ValueError("has a host that cannot be a name; write it as https://host or https://host:port") from None
+
+
+def _require_elsewhere(scheme: str, host: str, *, allow_insecure: bool) -> None:
+    if (address := _literal(host)) and _is_metadata(address):
+        raise ValueError("must not name a link-local address or a cloud's metadata service")
     if not allow_insecure:
-        if parts.scheme == "http":
+        if scheme == "http":
             raise ValueError(
                 "must begin with https://, since keys travel over it; "
                 "plain http needs an operator started with --allow-insecure-issuers"
             )
         if _is_own_machine(host):
             raise ValueError(
-                "must not name the operator's own machine or link; "
+                "must not name the operator's own machine; "
                 "loopback addresses need an operator started with --allow-insecure-issuers"
             )
-    try:
-        host.encode("idna")
-        return URL(f"{parts.scheme}://{parts.netloc}{path}", encoded=True)
-    except ValueError:
-        raise ValueError("has a host that cannot be a name; write it as https://host or https://host:port") from None
 
 
 def checked_path(path: str) -> str:
@@ -76,19 +99,62 @@ def trust(ca_bundle: str | None) -> ssl.SSLContext | None:
     return context
 
 
+class ForbiddenAddressError(OSError):
+    """A name leads to where the operator goes for nobody; `strerror` is a clause."""
+
+    def __init__(self, clause: str) -> None:
+        super().__init__(errno.EACCES, clause)
+
+
+def refuse(address: str, *, own_machine: bool) -> None:
+    """Raises ForbiddenAddressError where an address that a name resolves to is not to be connected to.
+
+    `own_machine`: loopback is let through.
+    """
+    found = _embedded(ipaddress.ip_address(address.partition("%")[0]))
+    if _is_metadata(found):
+        raise ForbiddenAddressError("its name leads to a link-local address or a cloud's metadata service")
+    if not own_machine and _is_loopback(found):
+        raise ForbiddenAddressError("its name leads to the operator's own machine")
+
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
 def _is_own_machine(host: str) -> bool:
-    """Whether a literal host is loopback, unspecified or link-local; what a name resolves to is not looked up."""
+    """Whether a literal host is loopback or unspecified."""
     name = host.rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
+    address = _literal(name)
+    return address is not None and _is_loopback(address)
+
+
+def _is_loopback(address: _Address) -> bool:
+    return address.is_loopback or address.is_unspecified
+
+
+def _is_metadata(address: _Address) -> bool:
+    return any(address in network for network in _METADATA)
+
+
+def _literal(host: str) -> _Address | None:
+    """The address that a host is, in any of its forms; None: it is a name."""
+    name = host.rstrip(".").lower()
     try:
-        address = ipaddress.ip_address(name.partition("%")[0])
+        return _embedded(ipaddress.ip_address(name.partition("%")[0]))
     except ValueError:
         try:
             # 127.1, 0x7f000001 and 2130706433 are addresses too, to those who connect.
-            address = ipaddress.ip_address(socket.inet_aton(name))
+            return ipaddress.ip_address(socket.inet_aton(name))
         except OSError:
-            return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return address.is_loopback or address.is_unspecified or address.is_link_local
+            return None
+
+
+def _embedded(address: _Address) -> _Address:
+    """The IPv4 address that an IPv6 address stands for, where it does; else itself."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address

@@ -21,7 +21,9 @@ import aiohttp
 from yarl import URL
 
 from keywright import __version__
+from keywright.adapters.address import ForbiddenAddressError
 from keywright.adapters.budget import Budget
+from keywright.adapters.resolving import Resolver
 from keywright.errors import RateLimited
 from keywright.ports.lease import Unshared
 
@@ -152,9 +154,11 @@ class HttpClient:
         tls: ssl.SSLContext | None = None,
         on_request: Callable[[str, str, float], None] | None = None,
         lease: Lease = _ALONE,
+        own_machine: bool = False,
     ) -> None:
         """`peer`: how errors call the other side. `deadline`: seconds for one request, connecting included, waiting for the budget not.
 
+        `own_machine`: names that lead to loopback addresses are let through.
         `lease` is asked before each request: for the whole deadline where it changes something, else only whether it is held.
         `on_request` hears of each request sent: operation, status or what happened instead, seconds.
         """
@@ -164,6 +168,7 @@ class HttpClient:
         self._tls = tls
         self._on_request = on_request
         self._lease = lease
+        self._own_machine = own_machine
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
         self._proxies: dict[URL, URL | None] = {}
@@ -253,6 +258,10 @@ class HttpClient:
                 connector=aiohttp.TCPConnector(
                     limit=_CONNECTIONS,
                     keepalive_timeout=_KEEP_ALIVE,
+                    resolver=Resolver(
+                        own_machine=self._own_machine,
+                        proxies=lambda: [proxy.raw_host for proxy in self._proxies.values() if proxy],
+                    ),
                     # True: the system's store, in the one context that all of aiohttp shares.
                     ssl=True if self._tls is None else self._tls,
                 ),
@@ -356,6 +365,8 @@ def _clause(error: Exception) -> str:
             return f"its certificate is not trusted ({detail})"
         case aiohttp.ClientSSLError():
             return "the TLS handshake failed"
+        case aiohttp.ClientConnectorDNSError(os_error=ForbiddenAddressError(strerror=clause)):
+            return str(clause)
         case aiohttp.ClientConnectorDNSError():
             return "its name cannot be resolved"
         case aiohttp.ClientProxyConnectionError():

@@ -116,7 +116,7 @@ class MistralIssuer(Issuer):
             created_at=created.created_at,
         )
 
-    async def revoke(self, key_id: KeyId, workspace_id: str | None = None) -> None:
+    async def revoke(self, key_id: KeyId, workspace_id: str | None = None, *, ahead: bool = False) -> None:
         """As the port says; DELETE /api-keys/{key_id}.
 
         A 404 is believed only from an Admin API that answers, and knows the workspace: a wrong adminPath answers 404 to everything,
@@ -127,7 +127,8 @@ class MistralIssuer(Issuer):
                 f"the key's id in the status is none that {self._name} gives; correct it", reason=Reason.ISSUER_REFUSED
             )
         asked = self._asked("DELETE", f"/api-keys/{key_id}")
-        outcome = await self._ask("revoke", "DELETE", f"/api-keys/{key_id}")
+        rank = AHEAD if ahead else None
+        outcome = await self._ask("revoke", "DELETE", f"/api-keys/{key_id}", rank=rank)
         if isinstance(outcome, Answer) and outcome.status == 404:  # noqa: PLR2004 - HTTP: not found
             await self._read("list", "/api-keys", KeyPage, limit="1", offset="0")
             await self._recognize(workspace_id)
@@ -367,6 +368,7 @@ def mistral_factory(
                 tls=tls,
                 on_request=on_request,
                 lease=lease,
+                own_machine=allow_insecure,
             ),
         )
 

@@ -101,7 +101,7 @@ class VaultClient:
         except ValueError as error:
             raise Rejected(f"{store.called}: the CA bundle {error}", reason="StoreInvalid") from None
         proxies = requests.utils.get_environ_proxies(self._address)
-        self._session = a_session(context, store.spec.tls_server_name, _AT_ONCE, proxies)
+        self._session = a_session(context, store.spec.tls_server_name, _AT_ONCE, proxies, own_machine=allow_insecure)
         self._logins = Logins(self._log_in, self._renew)
 
     def close(self) -> None:

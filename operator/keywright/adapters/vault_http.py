@@ -17,6 +17,8 @@ import urllib3.exceptions
 import urllib3.util.ssl_match_hostname
 
 from keywright import __version__
+from keywright.adapters.address import ForbiddenAddressError
+from keywright.adapters.resolving import guarded
 from keywright.adapters.vault_errors import Answer, error_of, login_refused
 from keywright.errors import Ambiguous, KeywrightError, Unavailable
 
@@ -37,14 +39,36 @@ _PIECE: Final = 64 * 1024
 _SUCCESS: Final = range(200, 300)
 
 
-class _Trusting(requests.adapters.HTTPAdapter):
+class _Plain(requests.adapters.HTTPAdapter):
+    """Where the operator may go to; a proxy's address is nobody's but the administrator's business."""
+
+    def __init__(self, connections: int, *, own_machine: bool) -> None:
+        self._own_machine = own_machine
+        super().__init__(pool_connections=1, pool_maxsize=connections)
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:  # noqa: FBT001, FBT002 - requests' signature
+        super().init_poolmanager(connections, maxsize, block, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {
+            scheme: _guarded_pool(pool, own_machine=self._own_machine)
+            for scheme, pool in self.poolmanager.pool_classes_by_scheme.items()
+        }
+
+
+def _guarded_pool(pool: type[urllib3.HTTPConnectionPool], *, own_machine: bool) -> type[urllib3.HTTPConnectionPool]:
+    made = guarded(pool.ConnectionCls, own_machine=own_machine)  # type: ignore[arg-type]  # urllib3's own is a protocol
+    return type("Guarded", (pool,), {"ConnectionCls": made})
+
+
+class _Trusting(_Plain):
     """TLS by a context of our own: its certificates, and the name that the server must carry."""
 
-    def __init__(self, context: ssl.SSLContext, server_name: str | None, connections: int) -> None:
+    def __init__(
+        self, context: ssl.SSLContext, server_name: str | None, connections: int, *, own_machine: bool
+    ) -> None:
         self._tls: dict[str, Any] = {"ssl_context": context}
         if server_name:
             self._tls |= {"server_hostname": server_name, "assert_hostname": server_name}
-        super().__init__(pool_connections=1, pool_maxsize=connections)
+        super().__init__(connections, own_machine=own_machine)
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:  # noqa: FBT001, FBT002 - requests' signature
         super().init_poolmanager(connections, maxsize, block, **{**kwargs, **self._tls})
@@ -58,16 +82,21 @@ class _Trusting(requests.adapters.HTTPAdapter):
 
 
 def a_session(
-    context: ssl.SSLContext, server_name: str | None, connections: int, proxies: Mapping[str, str]
+    context: ssl.SSLContext,
+    server_name: str | None,
+    connections: int,
+    proxies: Mapping[str, str],
+    *,
+    own_machine: bool,
 ) -> requests.Session:
-    """One pool of connections. `proxies` as requests takes them."""
+    """One pool of connections. `proxies` as requests takes them; `own_machine`: loopback is let through."""
     session = requests.Session()
     session.trust_env = False
     session.proxies = dict(proxies)
     session.cookies.set_policy(_NoCookies())
     session.headers["User-Agent"] = f"keywright/{__version__}"
-    session.mount("https://", _Trusting(context, server_name, connections))
-    session.mount("http://", requests.adapters.HTTPAdapter(pool_connections=1, pool_maxsize=connections))
+    session.mount("https://", _Trusting(context, server_name, connections, own_machine=own_machine))
+    session.mount("http://", _Plain(connections, own_machine=own_machine))
     return session
 
 
@@ -218,6 +247,8 @@ def _cause(error: BaseException) -> str:
             return f"its certificate is not trusted ({verified})"
         if isinstance(one, urllib3.util.ssl_match_hostname.CertificateError):
             return "its certificate is not trusted (it is for another name)"
+        if isinstance(one, ForbiddenAddressError):
+            return str(one.strerror)
         if isinstance(one, urllib3.exceptions.NameResolutionError):
             return "its name cannot be resolved"
         if isinstance(one, OSError) and one.errno and one.strerror and not isinstance(one, requests.RequestException):

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sys
 from enum import StrEnum
+from pathlib import Path  # noqa: TC003 - typer reads it when the command is made
 from typing import Annotated, Any
 
 import typer
@@ -46,6 +47,18 @@ def run(  # noqa: PLR0917 - options of a command are no positional arguments
     ] = None,
     context: Annotated[str | None, typer.Option(help="The kubeconfig's context.")] = None,
     metrics_address: Annotated[str | None, typer.Option(help="HOST:PORT for /metrics; port 0 takes any.")] = None,
+    metrics_auth: Annotated[
+        bool,
+        typer.Option(
+            "--metrics-auth",
+            help="Show /metrics to those alone whose token the apiserver lets get it; needs --metrics-tls, "
+            "and the rights of manifests/metrics-auth.",
+        ),
+    ] = False,
+    metrics_tls: Annotated[
+        Path | None,
+        typer.Option(help="Serve /metrics by TLS: a folder with tls.crt and tls.key, as a Secret is mounted."),
+    ] = None,
     health_address: Annotated[
         str | None, typer.Option(help="HOST:PORT for /healthz and /readyz; port 0 takes any.")
     ] = None,
@@ -113,6 +126,8 @@ def run(  # noqa: PLR0917 - options of a command are no positional arguments
     lease = seconds_of(lease_duration, "--lease-duration")
     if not _SHORTEST_LEASE <= lease <= _LONGEST_LEASE:
         raise typer.BadParameter("write 3s to 1h, such as 15s", param_hint="--lease-duration")
+    if metrics_auth and metrics_tls is None:
+        raise typer.BadParameter("needs --metrics-tls: tokens travel over it", param_hint="--metrics-auth")
     _set_up_logging(log_format, log_level)
     options = Options(
         kubeconfig=kubeconfig,
@@ -126,7 +141,7 @@ def run(  # noqa: PLR0917 - options of a command are no positional arguments
         metrics_apikeys=metrics_apikeys,
         usage_interval=None if usage_interval is None else seconds_of(usage_interval, "--usage-interval"),
     )
-    asyncio.run(run_operator(options, Addresses(metrics_address, health_address)))
+    asyncio.run(run_operator(options, Addresses(metrics_address, health_address, metrics_auth, metrics_tls)))
 
 
 def _set_up_logging(log_format: LogFormat, level: LogLevel) -> None:

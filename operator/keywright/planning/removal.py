@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from keywright.api.apikey import KeyIssuerIdentity
     from keywright.planning.situation import Situation
 
-__all__ = ["deletion", "irrevocable", "overlaps_over", "removed", "still_used"]
+__all__ = ["deletion", "irrevocable", "overlaps_over", "removed", "still_used", "was_compromised"]
 
 
 def removed(s: Situation, place: str) -> str:
@@ -66,6 +66,12 @@ def still_used(s: Situation) -> Decision | None:
     return Decision(WriteStatus(transitions.still_used(s, days), "report"), Reason.OLD_KEY_IN_USE, texts[0], notes)
 
 
+def was_compromised(s: Situation, key_id: str) -> bool:
+    """Whether it is one of those that the current key replaced because they were said to be in somebody else's hands."""
+    last = s.status.recent_issuances[-1].reason if s.status.recent_issuances else None
+    return last == Reason.COMPROMISED and any(p.key_id == key_id for p in s.status.previous)
+
+
 def overlaps_over(s: Situation) -> Decision | None:
     """Revoke each older key whose time has come, once the target holds the current one."""
     due = [p for p in s.status.previous if p.revoke_at <= s.now and not rollouts.holds(s, p)]
@@ -82,8 +88,7 @@ def overlaps_over(s: Situation) -> Decision | None:
             return None  # the chain of causes repairs the target first
         key = next((p for p in pending if record is None or p.key_id != record.key_id), None)
         if key is not None:
-            last = s.status.recent_issuances[-1].reason if s.status.recent_issuances else None
-            why = "it was said to be compromised" if last == Reason.COMPROMISED else "its overlap is over"
+            why = "it was said to be compromised" if was_compromised(s, key.key_id) else "its overlap is over"
             late = rollouts.given_up(s, key)
             text = f"Revoked the older key {key.key_id}: {late or why}."
             note = Note("Warning" if late else "Normal", Reason.REVOKED, text)

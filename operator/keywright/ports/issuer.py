@@ -85,11 +85,11 @@ class Issuer(Protocol):
         """
         ...
 
-    async def revoke(self, key_id: KeyId, workspace_id: str | None = None) -> None:
+    async def revoke(self, key_id: KeyId, workspace_id: str | None = None, *, ahead: bool = False) -> None:
         """Delete a key; one that is not there counts as deleted. May be repeated.
 
         `workspace_id`: of the key, where it is known: a platform that has neither, archived or not, is another organization's, and
-        Rejected(WorkspaceNotFound) is raised.
+        Rejected(WorkspaceNotFound) is raised. `ahead`: it waits for no other request, since somebody else has the key.
         """
         ...
 

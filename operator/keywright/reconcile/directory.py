@@ -10,22 +10,32 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from keywright.api.apikey import KeyIssuerIdentity, called
 from keywright.api.reading import read_issuer_spec
 from keywright.api.reasons import Reason
-from keywright.errors import Ambiguous, KeywrightError, RateLimited, Rejected, Retryable, Terminal, Unauthorized
+from keywright.errors import (
+    Ambiguous,
+    KeywrightError,
+    RateLimited,
+    Rejected,
+    Retryable,
+    Terminal,
+    Unauthorized,
+    Unavailable,
+)
 from keywright.planning.grants import granted_workspaces, needs_namespace_labels
 from keywright.planning.observed import IssuerFacts, Refusal
 from keywright.reconcile.credentials import Missing, read_credentials
 from keywright.reconcile.departed import Departed
+from keywright.reconcile.entry import Entry, makes_client
 from keywright.reconcile.holding import Holding, Ref, is_deleting
+from keywright.reconcile.looks import Looks
 from keywright.reconcile.workspaces import matching, the_one
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping
 
     from keywright.api.apikey import ApiKeySpec, IssuerRef
     from keywright.api.apikey_status import ApiKeyStatus
@@ -33,7 +43,6 @@ if TYPE_CHECKING:
     from keywright.keys import ListedKey, ResourceKey, Workspace
     from keywright.ports.cluster import Cluster, Object
     from keywright.ports.issuer import Issuer, IssuerFactory, Pace
-    from keywright.reconcile.credentials import Credentials
 
 __all__ = ["IssuerDirectory", "Ref", "ref_of", "refusal_of"]
 
@@ -64,32 +73,6 @@ def refusal_of(error: KeywrightError) -> Refusal:
     return Refusal(Reason.ISSUER_UNAVAILABLE, str(error), stalled=False, after=after)
 
 
-@dataclass(slots=True)
-class _Entry:
-    """What is known of one issuer object."""
-
-    uid: str
-    generation: int
-    spec: KeyIssuerSpec
-    client: Issuer | None = None
-    made_for: object = None
-    """What of the spec the client was made for, see _makes_client: address and admin key stay together as they were read."""
-    credentials: Credentials | None = None
-    credentials_at: float = float("-inf")
-    failure: KeywrightError | None = None
-    failed_at: float = float("-inf")
-    workspaces: Sequence[Workspace] = ()
-    workspaces_at: float = float("-inf")
-    user_id: str | None = None
-    user_at: float = float("-inf")
-
-    def edited(self, generation: int, spec: KeyIssuerSpec) -> None:
-        """The same issuer is asked to be otherwise; its deletion is an edit too, and changes nothing of the client."""
-        if _makes_client(spec) != _makes_client(self.spec):
-            self.credentials_at = float("-inf")
-        self.generation, self.spec, self.failure = generation, spec, None
-
-
 class IssuerDirectory:
     """All issuers in use."""
 
@@ -112,8 +95,10 @@ class IssuerDirectory:
         self._cluster_scope = cluster_scope
         self._monotonic = monotonic
         self.holding = Holding(cluster)
-        self._entries: dict[Ref, _Entry] = {}
+        self._entries: dict[Ref, Entry] = {}
         self._locks: defaultdict[Ref, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """For what the apiserver is asked alone: whoever ends a key does not wait for a platform that somebody else looks at."""
+        self._looks: Looks[Ref] = Looks()
         self._departed = Departed()
 
     async def facts(self, key: ResourceKey, spec: ApiKeySpec, status: ApiKeyStatus) -> IssuerFacts | Refusal:
@@ -121,10 +106,12 @@ class IssuerDirectory:
         ref = ref_of(spec.issuer_ref, key.namespace)
         try:
             self._found(ref, key.namespace, making=True)
-            async with self._locks[ref]:
-                found = self._found(ref, key.namespace, making=True)  # it may have changed while others were served
-                entry, identity = self._entry(ref, found), _identity(ref, found)
-                client = await self._client(entry, ref, key.namespace)
+            known = self._entries.get(ref)
+            async with self._looks.at(ref, _say(ref), known.unanswered if known else None):
+                async with self._locks[ref]:
+                    found = self._found(ref, key.namespace, making=True)  # it may have changed while others were served
+                    entry, identity = self._entry(ref, found), _identity(ref, found)
+                    client = await self._client(entry, ref, key.namespace)
                 client.quiet()  # before an attempt is written down that would be refused
                 user_id = await self._user(entry, client)
                 await self._load_workspaces(entry, client, spec, status)
@@ -144,7 +131,7 @@ class IssuerDirectory:
             keys_in_namespace=self._rank(entry, identity, ref, key),
         )
 
-    def _rank(self, entry: _Entry, identity: KeyIssuerIdentity, ref: Ref, key: ResourceKey) -> int:
+    def _rank(self, entry: Entry, identity: KeyIssuerIdentity, ref: Ref, key: ResourceKey) -> int:
         """The how many-th of its namespace's ApiKeys at this issuer it is, by age: a new one does not stop the others' renewals."""
         count = self._cluster.count_users(identity, ref[1], key.namespace)
         if count <= min((g.max_keys for g in entry.spec.grants or () if g.max_keys), default=count):
@@ -219,6 +206,7 @@ class IssuerDirectory:
         """The issuer object is gone."""
         self._depart(ref)
         self._locks.pop(ref, None)
+        self._looks.forget(ref)
 
     def _depart(self, ref: Ref) -> None:
         """Another issuer of that name, or none: what was made by this one may have to be revoked yet."""
@@ -233,7 +221,7 @@ class IssuerDirectory:
     async def remember(self, ref: Ref) -> None:
         """Read an issuer's admin key, so that it is in memory should the Secret go first. Asks the platform nothing.
 
-        What fails is told by whoever needs the key; where somebody is about to read it, or waits for the platform, this does not wait.
+        What fails is told by whoever needs the key; where somebody is about to read it, this does not wait.
         """
         with suppress(Terminal, Retryable, Ambiguous):
             self._found(ref, ref[1], making=False)
@@ -273,19 +261,19 @@ class IssuerDirectory:
             )
         return found
 
-    def _entry(self, ref: Ref, found: Object) -> _Entry:
+    def _entry(self, ref: Ref, found: Object) -> Entry:
         """What is known of the issuer, as it stands; only for whoever has its lock."""
         uid, generation = found["metadata"]["uid"], found["metadata"]["generation"]
         entry = self._entries.get(ref)
         if entry is None or entry.uid != uid:
-            fresh = _Entry(uid, generation, _spec_of(ref, found))
+            fresh = Entry(uid, generation, _spec_of(ref, found))
             self._depart(ref)
             entry = self._entries[ref] = fresh
         elif entry.generation != generation:
             entry.edited(generation, _spec_of(ref, found))
         return entry
 
-    async def _client(self, entry: _Entry, ref: Ref, namespace: str | None) -> Issuer:
+    async def _client(self, entry: Entry, ref: Ref, namespace: str | None) -> Issuer:
         now = self._monotonic()
         if entry.client is not None and now - entry.credentials_at < _CREDENTIALS_FRESH:
             return entry.client
@@ -293,13 +281,13 @@ class IssuerDirectory:
             raise entry.failure.with_traceback(None)
         return await self._renewed(entry, ref, namespace or "")
 
-    async def _renewed(self, entry: _Entry, ref: Ref, namespace: str) -> Issuer:
+    async def _renewed(self, entry: Entry, ref: Ref, namespace: str) -> Issuer:
         """The client with the admin key as it is in its Secret now; only where something differs it is another one than before."""
         now = self._monotonic()
         try:
             credentials, made_for = (
                 await read_credentials(self._cluster, entry.spec, _say(ref), namespace),
-                _makes_client(entry.spec),
+                makes_client(entry.spec),
             )
             client = entry.client
             if client is None or (credentials, made_for) != (entry.credentials, entry.made_for):
@@ -315,34 +303,40 @@ class IssuerDirectory:
         entry.credentials_at, entry.failure = now, None
         return client
 
-    async def _user(self, entry: _Entry, client: Issuer) -> str:
+    async def _user(self, entry: Entry, client: Issuer) -> str:
         now = self._monotonic()
         if entry.user_id is None or now - entry.user_at > _USER_FRESH:
             user = entry.spec.mistral.user if entry.spec.mistral else ""
-            entry.user_id = await self._shared(entry, client.user_id(user))
+            entry.user_id = await self._shared(entry, client, client.user_id(user))
             entry.user_at = now
         return entry.user_id
 
-    async def _load_workspaces(self, entry: _Entry, client: Issuer, spec: ApiKeySpec, status: ApiKeyStatus) -> None:
+    async def _load_workspaces(self, entry: Entry, client: Issuer, spec: ApiKeySpec, status: ApiKeyStatus) -> None:
         age = self._monotonic() - entry.workspaces_at
         if age > _WORKSPACES_FRESH or (
             age > _FAILURE_FRESH and len(matching(entry.workspaces, entry.uid, spec, status)) != 1
         ):
-            entry.workspaces = await self._shared(entry, client.workspaces())
+            entry.workspaces = await self._shared(entry, client, client.workspaces())
             entry.workspaces_at = self._monotonic()
 
-    async def _shared(self, entry: _Entry, call: Awaitable[T]) -> T:
+    async def _shared(self, entry: Entry, client: Issuer, call: Awaitable[T]) -> T:
         """One call on behalf of all who wait; its failure is shared for seconds."""
         try:
-            return await call
+            found = await call
         except (Terminal, Retryable, Ambiguous) as error:
-            entry.failure, entry.failed_at = error, self._monotonic()
-            entry.credentials_at = float("-inf")
+            entry.failure = entry.unanswered = error
+            entry.failed_at, entry.credentials_at = self._monotonic(), float("-inf")
             raise
+        entry.unanswered = None
+        if entry.client is not client:
+            raise Unavailable(
+                "the issuer was changed while it was asked; it is asked again"
+            )  # it may be another organization's answer
+        return found
 
     def _workspace(
         self,
-        entry: _Entry,
+        entry: Entry,
         ref: Ref,
         *,
         key: ResourceKey,
@@ -372,11 +366,6 @@ def _spec_of(ref: Ref, found: Object) -> KeyIssuerSpec:
     except Rejected as error:
         # An ApiKey says this too, and has a spec of its own.
         raise Rejected(f"{_say(ref)}: {error}", reason=Reason.ISSUER_INVALID) from None
-
-
-def _makes_client(spec: KeyIssuerSpec) -> object:
-    """All of a spec that a client is made of."""
-    return spec.mistral, spec.requests
 
 
 def _identity(ref: Ref, found: Object) -> KeyIssuerIdentity:

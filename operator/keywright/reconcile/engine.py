@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from keywright.keys import ResourceKey
@@ -80,10 +81,12 @@ class Engine:
     ) -> None:
         """Wants a running event loop; asks nothing. `clock` gives aware UTC, `new_attempt_id` a random id at each call."""
         self._cluster = cluster
-        self.queue: WorkQueue[ResourceKey] = WorkQueue(lambda key: urgency(cluster.api_key(key), clock()))
-        self.issuers: WorkQueue[Ref] = WorkQueue()
-        self.holds: WorkQueue[Ref] = WorkQueue()
-        self.stores: WorkQueue[Ref] = WorkQueue()
+        self.queue: WorkQueue[ResourceKey] = WorkQueue(
+            lambda key: urgency(cluster.api_key(key), clock()), owner=attrgetter("namespace"), places=settings.workers
+        )
+        self.issuers: WorkQueue[Ref] = WorkQueue(owner=_owner, places=settings.issuer_workers)
+        self.holds: WorkQueue[Ref] = WorkQueue(owner=_owner, places=settings.issuer_workers)
+        self.stores: WorkQueue[Ref] = WorkQueue(owner=_owner, places=settings.issuer_workers)
         self.directory = IssuerDirectory(
             cluster,
             factory,
@@ -262,6 +265,11 @@ class Engine:
 
 def _ref(kind: str, issuer: Object) -> Ref:
     return kind, issuer["metadata"].get("namespace"), issuer["metadata"]["name"]
+
+
+def _owner(ref: Ref) -> str | Ref:
+    """Whose it is: its namespace's; each cluster-scoped one stands for itself."""
+    return ref[1] or ref
 
 
 def _version(issuer: Object | None) -> tuple[str, int] | None:

@@ -15,6 +15,7 @@ from keywright.errors import Ambiguous, Conflict, RateLimited, Rejected, Retryab
 from keywright.keys import AttemptId, KeyRecord, Tag
 from keywright.planning.layout import beside, layout_digest_of
 from keywright.planning.observed import Absent, Failure, Foreign, IssuerFacts, Present, Refusal, Unrolled
+from keywright.planning.removal import was_compromised
 from keywright.planning.steps import (
     AddFinalizer,
     CleanTarget,
@@ -30,7 +31,7 @@ from keywright.planning.steps import (
     Wait,
     WriteStatus,
 )
-from keywright.ports.issuer import IssuedKey, KeyRequest
+from keywright.ports.issuer import AHEAD, IssuedKey, KeyRequest
 from keywright.ports.sink import Delivery
 from keywright.reconcile.cleaning import Cleaner
 from keywright.reconcile.directory import ref_of, refusal_of
@@ -123,7 +124,8 @@ class Executor:
                 observed = await self._fence(step, s)
                 return Taken(seen, observed, done=not isinstance(observed.listing, Refusal))
             case RevokeKey():
-                observed = await self._revoke(step, s)
+                ahead = was_compromised(s, step.key_id) or urgency(seen, self._clock()) == AHEAD
+                observed = await self._revoke(step, s, ahead=ahead)
                 return Taken(seen, observed, done=step.key_id in observed.revoked)
             case RewriteTarget():
                 observed = await self._rewrite(step, s)
@@ -297,12 +299,12 @@ class Executor:
             return replace(s.observed, listing=refusal)
         return with_target(s.observed, step.layout.name, target)
 
-    async def _revoke(self, step: RevokeKey, s: Situation) -> Observed:
+    async def _revoke(self, step: RevokeKey, s: Situation, *, ahead: bool) -> Observed:
         observed = s.observed
         try:
             known = self._observer.lists(step.issuer, observed.subject.key.namespace, step.key_id)
             client = await self._directory.client(step.issuer, observed.subject.key.namespace, ending=True, known=known)
-            await client.revoke(step.key_id, _workspace_at(step.issuer, s))
+            await client.revoke(step.key_id, _workspace_at(step.issuer, s), ahead=ahead)
         except (Terminal, Retryable, Ambiguous) as error:
             self._directory.failed(step.issuer, observed.subject.key.namespace, error)
             return replace(observed, failed_revocations={**observed.failed_revocations, step.key_id: refusal_of(error)})

@@ -15,6 +15,7 @@ import kopf
 from keywright import __version__
 from keywright.adapters.kube import KubeApi
 from keywright.adapters.kube_login import Login
+from keywright.adapters.kube_reviews import Reviews
 from keywright.bootstrap import Operator, cluster_id_of, lease_of, valid_cluster_id
 from keywright.errors import Ambiguous, Rejected, Retryable, Terminal, Unauthorized
 from keywright.ports.lease import Unshared
@@ -23,6 +24,8 @@ from keywright.wiring.endpoints import Endpoints
 from keywright.wiring.watches import registry_for, settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from keywright.bootstrap import Options
 
 __all__ = ["Addresses", "run"]
@@ -35,10 +38,15 @@ _LISTS_FRESH: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """HOST:PORT of each listener; None: not served."""
+    """HOST:PORT of each listener; None: not served.
+
+    `metrics_auth`: metrics are for those alone whom the apiserver allows to get /metrics; `metrics_tls`: a folder with tls.crt and tls.key.
+    """
 
     metrics: str | None = None
     health: str | None = None
+    metrics_auth: bool = False
+    metrics_tls: Path | None = None
 
 
 async def run(options: Options, addresses: Addresses) -> None:
@@ -47,7 +55,7 @@ async def run(options: Options, addresses: Addresses) -> None:
     _stop_on_signals(asyncio.get_running_loop(), stop)
     login = await Login.load(options.kubeconfig, options.context)
     lease = lease_of(login, options)
-    api = KubeApi(login, lease or Unshared())
+    api, reviewing = KubeApi(login, lease or Unshared()), KubeApi(login, Unshared())
     endpoints = Endpoints()
     operator: Operator | None = None
     try:
@@ -60,8 +68,13 @@ async def run(options: Options, addresses: Addresses) -> None:
             at = await endpoints.serve_health(addresses.health, synced.is_set)
             _log.info("probes at http://%s/healthz and /readyz", at)
         if addresses.metrics:
-            at = await endpoints.serve_metrics(addresses.metrics, operator.metrics.scrape)
-            _log.info("metrics at http://%s/metrics", at)
+            at = await endpoints.serve_metrics(
+                addresses.metrics,
+                operator.metrics.scrape,
+                review=Reviews(reviewing, "/metrics").of if addresses.metrics_auth else None,
+                certificate=addresses.metrics_tls,
+            )
+            _log.info("metrics at %s://%s/metrics", "https" if addresses.metrics_tls else "http", at)
         if not await _sync(operator, stop):
             return
         _spare_the_collector()
@@ -73,6 +86,7 @@ async def run(options: Options, addresses: Addresses) -> None:
         if operator is not None:
             await operator.close()
         await api.close()
+        await reviewing.close()
         if lease is not None:
             await lease.close()
         await endpoints.close()
