@@ -15,12 +15,14 @@ import pytest
 from tests.chaos.proxy import KEYS, ONE_KEY
 from tests.e2e.team import GROUP
 from tests.running import wait_for
+from tests.sinks import SINKS, alone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.chaos.nursery import ChaosOperator
     from tests.chaos.stage import Stage, World
+    from tests.sinks import Sink
 
     from keywright.devcluster import Cluster
 
@@ -52,9 +54,9 @@ FOR_KEYWRIGHT = {
 
 
 @contextmanager
-def many(world: World, **options: Any) -> Iterator[tuple[Stage, ChaosOperator, list[str]]]:
+def many(world: World, sink: Sink, **options: Any) -> Iterator[tuple[Stage, ChaosOperator, list[str]]]:
     """ApiKeys that are being issued: slowly enough that there is a midst to it. `options`: the operator's."""
-    with world.stage() as stage:
+    with world.stage(sink) as stage:
         stage.patch_issuer({"spec": {"requests": {"perSecond": 20, "burst": 5}}})
         operator = stage.an_operator(**options)
         names = [f"key-{i:02}" for i in range(MANY)]
@@ -81,11 +83,12 @@ def away(cluster: Cluster) -> Iterator[None]:
         cluster.start_apiserver()
 
 
-def test_an_apiserver_that_dies(fragile: World):
+@pytest.mark.parametrize("sink", SINKS)
+def test_an_apiserver_that_dies(fragile: World, sink: Sink):
     """K3: no key is asked for that was not written down; one in hand is delivered when it is back; no revocation is lost."""
     cluster = fragile.plane.cluster
     # As the admin: in its first moments a new apiserver refuses everybody else, and a delivery that is refused is given up.
-    with many(fragile, kubeconfig=str(fragile.plane.kubeconfig)) as (stage, operator, names):
+    with many(fragile, sink, kubeconfig=str(fragile.plane.kubeconfig)) as (stage, operator, names):
         hold = stage.proxy.hold("POST", KEYS, committed=True)
         in_hand = hold.met()
         with away(cluster):
@@ -109,10 +112,11 @@ def test_an_apiserver_that_dies(fragile: World):
         wait_for(lambda: len(stage.tagged()) == MANY - 10, "no revocation is lost")
 
 
-def test_etcd_that_stands_still(fragile: World):
+@pytest.mark.parametrize("sink", SINKS)
+def test_etcd_that_stands_still(fragile: World, sink: Sink):
     """K3: requests hang, and are committed later or never; with the operator killed meanwhile as well as without."""
     cluster = fragile.plane.cluster
-    with many(fragile) as (stage, operator, names):
+    with many(fragile, sink) as (stage, operator, names):
         cluster.pause_etcd()
         try:
             stands_still(stage)
@@ -151,6 +155,7 @@ def stands_still(stage: Stage) -> int:
     return asked
 
 
+@alone("secret", "No watch tells of what stands in Vault; of ApiKeys it tells the same.")
 def test_what_a_watch_did_not_tell(fragile: World):
     """K2: frozen while much was edited, the apiserver restarted and old versions forgotten: watches begin anew, and all is seen."""
     with fragile.stage() as stage:
@@ -194,6 +199,7 @@ def is_forgotten(stage: Stage, version: str) -> bool:
     return said["type"] == "ERROR" and said["object"]["code"] == http.HTTPStatus.GONE
 
 
+@alone("secret", "A right that is missing at the apiserver lets no key into any target.")
 def test_rights_and_room_that_are_missing_for_a_moment(fragile: World):
     """K4: 403 while rights are being applied, 429 by priority and fairness: waited out, by a running operator and by one that starts."""
     with fragile.stage() as stage:
