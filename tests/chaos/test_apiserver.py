@@ -1,10 +1,11 @@
-"""The control plane goes away, stands still, forgets, or turns the operator away: on a plane of these tests' own."""
+"""The control plane goes away, stands still, forgets, or turns the operator away, and its Vault is sealed: of these tests' own, both."""
 
 from __future__ import annotations
 
 import http
 import itertools
 import json
+import re
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.chaos.proxy import KEYS, ONE_KEY
+from tests.chaos.stage import VaultStage
 from tests.e2e.team import GROUP
 from tests.running import wait_for
 from tests.sinks import SINKS, alone
@@ -32,6 +34,8 @@ MANY = 80
 """More than there are workers: an attempt that is written down is asked for, whatever the apiserver does meanwhile."""
 PATIENCE = 12.0
 """Seconds for which the operator surely still tries to deliver a key that it has in hand."""
+LOGIN = 6
+"""Seconds for which Vault lets in whom it has let in."""
 FLOW = "/apis/flowcontrol.apiserver.k8s.io/v1"
 NO_ROOM = {
     "type": "Limited",
@@ -234,3 +238,59 @@ def test_rights_and_room_that_are_missing_for_a_moment(fragile: World):
             plane.call("DELETE", f"{FLOW}/{resource}/no-room")
         stage.holds()
         assert stage.posts("forbidden") == 1
+
+
+@contextmanager
+def sealed(stage: VaultStage) -> Iterator[None]:
+    """As an administrator seals Vault who fears a thief, and unseals it afterwards."""
+    said = stage.plane.cluster.log("vault").read_text("utf-8", errors="replace")
+    key = re.search(r"Unseal Key: (\S+)", said)
+    assert key, "a development server tells it"
+    stage.vault.call("PUT", "sys/seal")
+    try:
+        yield
+    finally:
+        stage.vault.call("PUT", "sys/unseal", {"key": key[1]})
+
+
+@alone("vault", "An apiserver cannot be sealed; away it is in the tests above.")
+def test_a_vault_that_is_sealed(fragile: World):
+    """V1: for longer than any login lasts, and the operator begins anew meanwhile: no key is asked for, one that is to end is dead.
+
+    Unsealed, all goes on by itself: what fell due is rotated, what is new is issued, and the path of the dead key goes.
+    """
+    with fragile.stage("vault") as stage:
+        assert isinstance(stage, VaultStage)
+        stage.vault.role(stage.namespace, stage.namespace, token_ttl=f"{LOGIN}s", token_max_ttl=f"{LOGIN}s")
+        operator = stage.an_operator()
+        before = {}
+        for name in ("old", "due", "doomed"):
+            stage.create(name, rotation={"overlap": "0s"})
+            before[name] = stage.ready(name)["keyId"]
+        with sealed(stage):
+            begun = time.monotonic()
+            stage.create("new")
+            stage.annotate("due", rotate="now")
+            stage.delete("doomed")
+            for name in ("new", "due"):
+                wait_for(lambda name=name: says_away(stage, name), f"{name} says that Vault is away")
+            wait_for(lambda: "sealed" in stage.store_ready().get("message", ""), "the store says why")
+            wait_for(lambda: before["doomed"] not in stage.tagged(), "the key that is to end is dead")
+            operator.kill()
+            operator.start()
+            time.sleep(max(0.0, LOGIN + 1 - (time.monotonic() - begun)))  # until no login is left
+            assert {name: stage.posts(name) for name in ("old", "due", "new")} == {"old": 1, "due": 1, "new": 0}
+            assert stage.exists("doomed")
+            for name in ("old", "due"):
+                assert stage.condition(name)["status"] == "True"
+        stage.nothing_left("doomed")
+        stage.ready("due", revision=2)
+        stage.ready("new")
+        stage.holds()
+        assert {name: stage.posts(name) for name in ("old", "due", "new")} == {"old": 1, "due": 2, "new": 1}
+        assert stage.status("old")["keyId"] == before["old"]
+
+
+def says_away(stage: VaultStage, name: str) -> bool:
+    """Whether any condition says that the store cannot be used now."""
+    return any(c["reason"] == "StoreUnavailable" for c in stage.status(name).get("conditions", ()))
