@@ -117,7 +117,15 @@ def annotations_that_a_replace_strips(stage: Stage):
     status = stage.ready(revision=2)
     manifest = {"apiVersion": "keywright.dev/v1alpha1", "kind": "ApiKey", "metadata": {"name": "search"}}
     manifest["spec"] = stage.object()["spec"]
-    stage.plane.kubectl("-n", stage.namespace, "replace", "-f", "-", stdin=yaml.safe_dump(manifest))
+
+    def replaced() -> bool:
+        with suppress(RuntimeError):  # the operator wrote between kubectl's look and its write
+            return bool(
+                stage.plane.kubectl("-n", stage.namespace, "replace", "-f", "-", stdin=yaml.safe_dump(manifest))
+            )
+        return False
+
+    wait_for(replaced, "it is replaced")
     wait_for(lambda: stage.object()["metadata"].get("finalizers"), "the finalizer is put on again")
     looked_again(stage)
     stage.holds()
