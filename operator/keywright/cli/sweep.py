@@ -59,8 +59,9 @@ def sweep(  # noqa: PLR0917 - options of a command are no positional arguments
     A stray carries the tag of this cluster's operator in its name; no ApiKey names it, nor a delivered record in a
     Secret. The operator reports strays and never revokes one: another cluster restored from the same backup may hold it,
     so look at LAST USED first. Keys that deletionPolicy: Retain left in a Secret are listed apart and never revoked; Vault
-    is not read, so those that it left there are among the strays, and it says so. A key without the tag is never touched. It works with your own rights: list ApiKeys, issuers and Secrets in all namespaces, and read
-    the Secret with the admin key.
+    is not read, so those that it left there are among the strays, and it says so. A key without the tag is never touched.
+    It works with your own rights: list ApiKeys, issuers and Secrets in all namespaces, and read the Secret with the admin
+    key.
 
     For example:
 
