@@ -201,7 +201,7 @@ def beside_vault(plane: Plane) -> Cluster:
     """The plane's cluster with a Vault in it, which whoever asks first starts."""
     folder = Path(os.environ[FOLDER])
     with _alone(folder):
-        return Cluster.up(plane.cluster.directory, audit=True, with_vault=True)
+        return Cluster.up(plane.cluster.directory, with_vault=True)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from tests.conftest import beside_vault
@@ -24,6 +25,8 @@ class Vault:
 
     address: str
     token: str = field(repr=False)
+    shown: set[str] = field(default_factory=set, repr=False)
+    """Plaintexts that tests have read from it."""
 
     def call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         """One request; an answer that is no success raises RuntimeError. An empty one is an empty object."""
@@ -87,19 +90,25 @@ class Vault:
 
     # What people see and do.
 
+    def version(self, path: str, mount: str = "secret") -> dict[str, Any] | None:
+        """The latest version, data and metadata; None where there is none."""
+        status, answer = self.ask("GET", f"{mount}/data/{path}")
+        return answer["data"] if status == 200 else None
+
     def data(self, path: str, mount: str = "secret") -> dict[str, Any] | None:
         """The latest version's data; None where there is none."""
-        status, answer = self.ask("GET", f"{mount}/data/{path}")
-        return answer["data"]["data"] if status == 200 else None
+        version = self.version(path, mount)
+        return version["data"] if version else None
 
     def metadata(self, path: str, mount: str = "secret") -> dict[str, Any] | None:
         """Versions and custom metadata."""
         status, answer = self.ask("GET", f"{mount}/metadata/{path}")
         return answer["data"] if status == 200 else None
 
-    def put(self, path: str, data: dict[str, Any], mount: str = "secret") -> None:
-        """`vault kv put`: all fields anew."""
-        self.call("POST", f"{mount}/data/{path}", {"data": data})
+    def put(self, path: str, data: dict[str, Any], mount: str = "secret", *, over: int | None = None) -> None:
+        """`vault kv put`: all fields anew; `over` this version alone (`-cas`), if told."""
+        options = {} if over is None else {"options": {"cas": over}}
+        self.call("POST", f"{mount}/data/{path}", {"data": data, **options})
 
     def patch(self, path: str, data: dict[str, Any], mount: str = "secret") -> None:
         """`vault kv patch`: these fields, the others stay."""
@@ -109,10 +118,21 @@ class Vault:
         """`vault kv metadata delete`."""
         self.call("DELETE", f"{mount}/metadata/{path}")
 
+    def describe(self, path: str, custom: dict[str, str], mount: str = "secret") -> None:
+        """`vault kv metadata put -custom-metadata`: all of it anew."""
+        self.call("POST", f"{mount}/metadata/{path}", {"custom_metadata": custom})
+
+
+_FOUND: dict[str, Vault] = {}
+_ASKING = Lock()
+
 
 def vault_of(plane: Plane) -> Vault:
-    """The Vault beside a plane, started by whoever asks first."""
-    cluster = beside_vault(plane)
-    assert cluster.vault_address
-    assert cluster.vault_token
-    return Vault(cluster.vault_address, cluster.vault_token)
+    """The Vault beside a plane, started by whoever asks first; of one process the same each time."""
+    with _ASKING:
+        if (found := _FOUND.get(plane.server)) is None:
+            cluster = beside_vault(plane)
+            assert cluster.vault_address
+            assert cluster.vault_token
+            found = _FOUND[plane.server] = Vault(cluster.vault_address, cluster.vault_token)
+        return found

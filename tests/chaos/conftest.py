@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.conftest import Plane
-    from tests.e2e.together import Scenarios
+    from tests.e2e.together import Scenario, Scenarios
 
 
 @pytest.fixture(scope="session")
@@ -89,8 +89,8 @@ def fragile(
 def outcome(request: pytest.FixtureRequest, world: World) -> Callable[[Scenarios, str], None]:
     """Waits for the end of one of a module's scenarios; raises what it raised."""
 
-    def put_on(play: Callable[..., None], with_issuer: bool) -> None:  # noqa: FBT001 -- as Scenarios hands it over
-        with world.stage(with_issuer=with_issuer) as stage:
-            play(stage)
+    def put_on(scenario: Scenario) -> None:
+        with world.stage(scenario.sink, with_issuer=scenario.with_issuer) as stage:
+            scenario.play(stage)
 
     return lambda scenarios, name: scenarios.played(name, request, put_on)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from tests.chaos.failpoints import MET, ORDERS, PLACES
 from tests.chaos.nursery import ChaosOperator, Nursery
 from tests.chaos.proxy import KEYS, FaultProxy, Loop
 from tests.e2e.team import GROUP, Team
+from tests.e2e.vault_team import InVault
 from tests.running import wait_for
+from tests.vaults import vault_of
 
 from keywright.keys import Tag
 
@@ -24,12 +24,11 @@ if TYPE_CHECKING:
     from tests.chaos.proxy import Exchange
     from tests.conftest import Plane
     from tests.running import Sandbox
+    from tests.sinks import Sink
 
-__all__ = ["Consumer", "Stage", "World"]
+__all__ = ["Stage", "VaultStage", "World"]
 
 MANAGED = "keywright.dev/managed=true"
-PAUSE = 0.05
-"""Seconds between two calls of a consumer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +43,12 @@ class World:
     folder: Path
 
     @contextmanager
-    def stage(self, *, with_issuer: bool = True) -> Iterator[Stage]:
+    def stage(self, sink: Sink = "secret", *, with_issuer: bool = True) -> Iterator[Stage]:
         """A fresh one; its operators have ended when this ends, and have said nothing that they must not say."""
         with self.plane.a_namespace() as namespace:
-            stage = Stage(self, namespace)
+            stage = STAGES[sink](self, namespace)
             try:
-                if with_issuer:
-                    stage.create_admin_secret()
-                    stage.create_issuer()
+                stage.prepare(with_issuer=with_issuer)
                 yield stage
             finally:
                 stage.close()
@@ -126,6 +123,16 @@ class Stage(Team):
         for operator in self.operators:
             operator.kill()
         self.proxy.close()
+
+    # What differs.
+
+    def readable(self, name: str) -> int:
+        """How many versions of a target can be read."""
+        return int(self.target(name) is not None)
+
+    def places(self, *places: str) -> tuple[str, ...]:
+        """The boundaries of a key's way, with those that only this sink has."""
+        return places
 
     # Fail points.
 
@@ -220,7 +227,7 @@ class Stage(Team):
     # The questions at the end.
 
     def holds(self, *, strays: int = 0, stalled: tuple[str, ...] = ()) -> None:
-        """I1, I2 and I4 of the real platform and the real Secrets, once all has come to rest.
+        """I1, I2 and I4 of the real platform and the real targets, once all has come to rest.
 
         `strays`: live keys that nobody names and that are only to be reported; `stalled`: ApiKeys that a person must help.
         """
@@ -254,22 +261,18 @@ class Stage(Team):
         assert not missing or stalled, f"named and dead: {missing}"
 
     def works(self, name: str = "search") -> None:
-        """I2: what stands in the Secret is the key that the status names, and the platform accepts it."""
+        """I2: what stands in the target is the key that the status names, and the platform accepts it."""
         obj = self.object(name)
-        secret = self.secret(obj["status"]["target"]["name"])
-        assert secret is not None, f"{name} has no Secret"
-        annotations = secret["metadata"]["annotations"]
-        assert annotations["keywright.dev/key-id"] == obj["status"]["keyId"], (
-            f"{name}: another key stands in the Secret"
-        )
-        text = base64.b64decode(secret["data"]["api-key"]).decode()
-        self.sandbox.shown.add(text)
-        assert self.sandbox.accepts(text), f"{name}: the key in the Secret is refused"
+        held = self.held(self.home(name))
+        assert held is not None, f"{name} has no key in its target"
+        text, key_id = held
+        assert key_id == obj["status"]["keyId"], f"{name}: another key stands in the target"
+        assert self.sandbox.accepts(text), f"{name}: the key in the target is refused"
 
     def nothing_left(self, name: str = "search", uid: str | None = None) -> None:
-        """After a deletion: no ApiKey, no Secret, no key."""
+        """After a deletion: no ApiKey, no target, no key."""
         self.gone(name)
-        wait_for(lambda: self.secret(f"{name}-key") is None, f"the Secret of {name} is gone")
+        wait_for(lambda: self.target(f"{name}-key") is None, f"the target of {name} is gone")
         if uid is not None:
             search = Tag.search(self.cluster_id, uid)
             wait_for(lambda: not self.sandbox.live_keys(search), f"no key of {name} lives")
@@ -286,57 +289,41 @@ class Stage(Team):
         assert not [plaintext for plaintext in shown if plaintext in texts]
 
 
-class Consumer:
-    """Reads a Secret and calls the platform with what stands there, all the time, as pods do that start at any moment.
+class VaultStage(InVault, Stage):
+    """A Stage whose target is Vault; `door` is the proxy before it."""
 
-    From the first delivery on no key is refused that still stands in the Secret: `refused` holds those that were.
-    """
+    def __init__(self, world: World, namespace: str) -> None:
+        super().__init__(world, namespace)
+        self.vault = vault_of(world.plane)
+        self.door = FaultProxy(world.loop, self.vault.address)
+        self.address = self.door.url
 
-    def __init__(self, stage: Stage, name: str = "search") -> None:
-        """`name`: of the ApiKey."""
-        self._stage = stage
-        self._path = f"/api/v1/namespaces/{stage.namespace}/secrets/{name}-key"
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._use, name=f"consumer-{name}")
-        self.calls = 0
-        self.refused: list[str] = []
-        self.failed: list[Exception] = []
+    def places(self, *places: str) -> tuple[str, ...]:
+        """A dead key's older versions are destroyed behind its revocation."""
+        found: list[str] = []
+        for place in places:
+            found += (place, "before prune", "after prune") if place == "after revoke" else (place,)
+        return tuple(found)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+    def readable(self, name: str) -> int:
+        """Versions that are not destroyed."""
+        metadata = self.vault.metadata(self.path(name)) or {"versions": {}}
+        return sum(not version["destroyed"] for version in metadata["versions"].values())
 
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
+    def close(self) -> None:
+        """End what runs."""
+        super().close()
+        self.door.close()
 
-    def check(self) -> None:
-        """Assert that it was served all the time."""
-        assert self.calls > 0
-        assert self.refused == []
-        assert self.failed == []
+    def retained(self) -> set[str]:
+        """Keys at paths below our prefix that no ApiKey claims."""
+        claimed = {obj["spec"]["target"]["vault"]["path"] for obj in self.objects()}
+        _, found = self.vault.ask("LIST", f"secret/metadata/{self.namespace}/")
+        names = set((found.get("data") or {}).get("keys", ())) - claimed
+        targets = [self.target(name) for name in names]
+        ids = [target["metadata"]["annotations"].get("keywright.dev/key-id") for target in targets if target]
+        return {key_id for key_id in ids if key_id}
 
-    def _use(self) -> None:
-        while not self._over.wait(PAUSE):
-            try:
-                held = self._read()
-                if held is None:
-                    continue
-                self.calls += 1
-                # Refused, and replaced between the two: read too early, and right the next time.
-                if not self._stage.sandbox.accepts(held[0]) and self._read() == held:
-                    self.refused.append(held[1])
-            except Exception as error:  # noqa: BLE001 -- told by check, in the test's own thread
-                self.failed.append(error)
-                return
 
-    def _read(self) -> tuple[str, str] | None:
-        try:
-            secret = self._stage.plane.call("GET", self._path)
-        except (RuntimeError, OSError):  # not there yet, or nobody to ask
-            return None
-        if "api-key" not in secret.get("data", {}):
-            return None
-        text = base64.b64decode(secret["data"]["api-key"]).decode()
-        self._stage.sandbox.shown.add(text)
-        return text, secret["metadata"]["annotations"].get("keywright.dev/key-id", "")
+STAGES: dict[Sink, type[Stage]] = {"secret": Stage, "vault": VaultStage}
+"""By where their keys stand."""

@@ -1,10 +1,11 @@
-"""The control plane goes away, stands still, forgets, or turns the operator away: on a plane of these tests' own."""
+"""The control plane goes away, stands still, forgets, or turns the operator away, and its Vault is sealed: of these tests' own, both."""
 
 from __future__ import annotations
 
 import http
 import itertools
 import json
+import re
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,14 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.chaos.proxy import KEYS, ONE_KEY
+from tests.chaos.stage import VaultStage
 from tests.e2e.team import GROUP
 from tests.running import wait_for
+from tests.sinks import SINKS, alone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.chaos.nursery import ChaosOperator
     from tests.chaos.stage import Stage, World
+    from tests.sinks import Sink
 
     from keywright.devcluster import Cluster
 
@@ -30,6 +34,8 @@ MANY = 80
 """More than there are workers: an attempt that is written down is asked for, whatever the apiserver does meanwhile."""
 PATIENCE = 12.0
 """Seconds for which the operator surely still tries to deliver a key that it has in hand."""
+LOGIN = 6
+"""Seconds for which Vault lets in whom it has let in."""
 FLOW = "/apis/flowcontrol.apiserver.k8s.io/v1"
 NO_ROOM = {
     "type": "Limited",
@@ -52,9 +58,9 @@ FOR_KEYWRIGHT = {
 
 
 @contextmanager
-def many(world: World, **options: Any) -> Iterator[tuple[Stage, ChaosOperator, list[str]]]:
+def many(world: World, sink: Sink, **options: Any) -> Iterator[tuple[Stage, ChaosOperator, list[str]]]:
     """ApiKeys that are being issued: slowly enough that there is a midst to it. `options`: the operator's."""
-    with world.stage() as stage:
+    with world.stage(sink) as stage:
         stage.patch_issuer({"spec": {"requests": {"perSecond": 20, "burst": 5}}})
         operator = stage.an_operator(**options)
         names = [f"key-{i:02}" for i in range(MANY)]
@@ -81,11 +87,12 @@ def away(cluster: Cluster) -> Iterator[None]:
         cluster.start_apiserver()
 
 
-def test_an_apiserver_that_dies(fragile: World):
+@pytest.mark.parametrize("sink", SINKS)
+def test_an_apiserver_that_dies(fragile: World, sink: Sink):
     """K3: no key is asked for that was not written down; one in hand is delivered when it is back; no revocation is lost."""
     cluster = fragile.plane.cluster
     # As the admin: in its first moments a new apiserver refuses everybody else, and a delivery that is refused is given up.
-    with many(fragile, kubeconfig=str(fragile.plane.kubeconfig)) as (stage, operator, names):
+    with many(fragile, sink, kubeconfig=str(fragile.plane.kubeconfig)) as (stage, operator, names):
         hold = stage.proxy.hold("POST", KEYS, committed=True)
         in_hand = hold.met()
         with away(cluster):
@@ -109,10 +116,11 @@ def test_an_apiserver_that_dies(fragile: World):
         wait_for(lambda: len(stage.tagged()) == MANY - 10, "no revocation is lost")
 
 
-def test_etcd_that_stands_still(fragile: World):
+@pytest.mark.parametrize("sink", SINKS)
+def test_etcd_that_stands_still(fragile: World, sink: Sink):
     """K3: requests hang, and are committed later or never; with the operator killed meanwhile as well as without."""
     cluster = fragile.plane.cluster
-    with many(fragile) as (stage, operator, names):
+    with many(fragile, sink) as (stage, operator, names):
         cluster.pause_etcd()
         try:
             stands_still(stage)
@@ -151,6 +159,7 @@ def stands_still(stage: Stage) -> int:
     return asked
 
 
+@alone("secret", "No watch tells of what stands in Vault; of ApiKeys it tells the same.")
 def test_what_a_watch_did_not_tell(fragile: World):
     """K2: frozen while much was edited, the apiserver restarted and old versions forgotten: watches begin anew, and all is seen."""
     with fragile.stage() as stage:
@@ -194,6 +203,7 @@ def is_forgotten(stage: Stage, version: str) -> bool:
     return said["type"] == "ERROR" and said["object"]["code"] == http.HTTPStatus.GONE
 
 
+@alone("secret", "A right that is missing at the apiserver lets no key into any target.")
 def test_rights_and_room_that_are_missing_for_a_moment(fragile: World):
     """K4: 403 while rights are being applied, 429 by priority and fairness: waited out, by a running operator and by one that starts."""
     with fragile.stage() as stage:
@@ -228,3 +238,59 @@ def test_rights_and_room_that_are_missing_for_a_moment(fragile: World):
             plane.call("DELETE", f"{FLOW}/{resource}/no-room")
         stage.holds()
         assert stage.posts("forbidden") == 1
+
+
+@contextmanager
+def sealed(stage: VaultStage) -> Iterator[None]:
+    """As an administrator seals Vault who fears a thief, and unseals it afterwards."""
+    said = stage.plane.cluster.log("vault").read_text("utf-8", errors="replace")
+    key = re.search(r"Unseal Key: (\S+)", said)
+    assert key, "a development server tells it"
+    stage.vault.call("PUT", "sys/seal")
+    try:
+        yield
+    finally:
+        stage.vault.call("PUT", "sys/unseal", {"key": key[1]})
+
+
+@alone("vault", "An apiserver cannot be sealed; away it is in the tests above.")
+def test_a_vault_that_is_sealed(fragile: World):
+    """V1: for longer than any login lasts, and the operator begins anew meanwhile: no key is asked for, one that is to end is dead.
+
+    Unsealed, all goes on by itself: what fell due is rotated, what is new is issued, and the path of the dead key goes.
+    """
+    with fragile.stage("vault") as stage:
+        assert isinstance(stage, VaultStage)
+        stage.vault.role(stage.namespace, stage.namespace, token_ttl=f"{LOGIN}s", token_max_ttl=f"{LOGIN}s")
+        operator = stage.an_operator()
+        before = {}
+        for name in ("old", "due", "doomed"):
+            stage.create(name, rotation={"overlap": "0s"})
+            before[name] = stage.ready(name)["keyId"]
+        with sealed(stage):
+            begun = time.monotonic()
+            stage.create("new")
+            stage.annotate("due", rotate="now")
+            stage.delete("doomed")
+            for name in ("new", "due"):
+                wait_for(lambda name=name: says_away(stage, name), f"{name} says that Vault is away")
+            wait_for(lambda: "sealed" in stage.store_ready().get("message", ""), "the store says why")
+            wait_for(lambda: before["doomed"] not in stage.tagged(), "the key that is to end is dead")
+            operator.kill()
+            operator.start()
+            time.sleep(max(0.0, LOGIN + 1 - (time.monotonic() - begun)))  # until no login is left
+            assert {name: stage.posts(name) for name in ("old", "due", "new")} == {"old": 1, "due": 1, "new": 0}
+            assert stage.exists("doomed")
+            for name in ("old", "due"):
+                assert stage.condition(name)["status"] == "True"
+        stage.nothing_left("doomed")
+        stage.ready("due", revision=2)
+        stage.ready("new")
+        stage.holds()
+        assert {name: stage.posts(name) for name in ("old", "due", "new")} == {"old": 1, "due": 2, "new": 1}
+        assert stage.status("old")["keyId"] == before["old"]
+
+
+def says_away(stage: VaultStage, name: str) -> bool:
+    """Whether any condition says that the store cannot be used now."""
+    return any(c["reason"] == "StoreUnavailable" for c in stage.status(name).get("conditions", ()))

@@ -11,9 +11,10 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.chaos.stage import Consumer
+from tests.chaos.consumer import Consumer
 from tests.e2e.together import Scenarios
 from tests.running import wait_for
+from tests.sinks import case as case_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from tests.chaos.stage import Stage
 
 pytestmark = [pytest.mark.plane, pytest.mark.slow, pytest.mark.xdist_group("chaos-frozen")]
-scenarios = Scenarios(at_once=20)
+scenarios = Scenarios(at_once=28)
 
 MANY = 24
 ROUNDS = 3
@@ -69,6 +70,7 @@ def deleted(stage: Stage) -> Callable[..., None]:
     before_the_delivery="before deliver",
     before_settling="before patch_status:settle",
     before_the_old_key_is_revoked="before revoke",
+    before_the_older_version_is_destroyed=case_of("vault", "A Secret has no older versions.", "before prune"),
     before_the_old_key_is_forgotten="before patch_status:drop",
 )
 def frozen_while_another_works(stage: Stage, case: str):
@@ -143,14 +145,14 @@ def an_api_key_edited_before_each_guarded_write(stage: Stage):
 
 
 @scenarios
-def a_secret_edited_before_each_guarded_write(stage: Stage):
-    """K1: whoever wrote the Secret in between is not overwritten unseen; the key in hand is delivered behind them."""
+def a_target_edited_before_each_guarded_write(stage: Stage):
+    """K1: whoever wrote the target in between is not overwritten unseen; the key in hand is delivered behind them."""
     operator = stage.an_operator()
     edit = {"metadata": {"labels": {"edited": "meanwhile"}}}
-    moves = {"spec": {"target": {"secret": {"labels": {"team": "search"}}}}}
+    layout = {"spec": {"target": {"secret": {"template": {"api-key": "${api_key}", "team": "search"}}}}}
     writes = {
         "deliver": lambda name: stage.annotate(name, rotate="now"),
-        "rewrite": lambda name: stage.patch(name, moves),
+        "rewrite": lambda name: stage.patch(name, layout),
         "clean": stage.delete,
     }
     for write in writes:
@@ -161,19 +163,19 @@ def a_secret_edited_before_each_guarded_write(stage: Stage):
         stage.fail_at(operator, f"before {write}", "stop", name)
         cause(name)
         stage.failed(operator, "stop")
-        stage.patch_secret(f"{name}-key", edit)
+        stage.edit_target(f"{name}-key", edit)
         operator.signal(signal.SIGCONT)
     stage.nothing_left("edited-clean")
     stage.ready("edited-deliver", revision=2)
-    wait_for(lambda: "team" in stage.secret("edited-rewrite-key")["metadata"]["labels"], "it is laid out anew")
+    wait_for(lambda: "team" in stage.target("edited-rewrite-key")["data"], "it is laid out anew")
     stage.holds()
     assert stage.posts("edited-deliver") == 2
     assert stage.posts("edited-rewrite") == 1
-    assert stage.secret("edited-deliver-key")["metadata"]["labels"]["edited"] == "meanwhile"
+    assert stage.target("edited-deliver-key")["metadata"]["labels"]["edited"] == "meanwhile"
 
 
 @scenarios
-def a_secret_that_comes_or_goes_before_the_delivery(stage: Stage):
+def a_target_that_comes_or_goes_before_the_delivery(stage: Stage):
     """K1, K12: deleted meanwhile, it is made again with the key in hand; made by somebody else, it stays theirs and the key is revoked."""
     operator = stage.an_operator()
     stage.create("goes", rotation={"overlap": "0s"})
@@ -181,7 +183,7 @@ def a_secret_that_comes_or_goes_before_the_delivery(stage: Stage):
     stage.fail_at(operator, "before deliver", "stop", "goes")
     stage.annotate("goes", rotate="now")
     stage.failed(operator, "stop")
-    stage.delete_secret("goes-key")
+    stage.delete_target("goes-key")
     operator.signal(signal.SIGCONT)
     stage.ready("goes", revision=2)
     assert stage.posts("goes") == 2
@@ -189,19 +191,21 @@ def a_secret_that_comes_or_goes_before_the_delivery(stage: Stage):
     stage.fail_at(operator, "before deliver", "stop", "comes")
     stage.create("comes")
     stage.failed(operator, "stop")
-    theirs = {"metadata": {"name": "comes-key"}, "stringData": {"api-key": "mine"}}
-    stage.plane.call("POST", f"/api/v1/namespaces/{stage.namespace}/secrets", theirs)
+    stage.make_target("comes-key", {"api-key": "mine"})
     operator.signal(signal.SIGCONT)
     assert "comes-key" in stage.says("TargetForeign", "comes", of_type="Stalled")
     stage.holds(stalled=("comes",))
     assert stage.live_keys("comes") == []
     assert stage.posts("comes") == 1
-    assert base64.b64decode(stage.secret("comes-key")["data"]["api-key"]) == b"mine"
+    assert base64.b64decode(stage.target("comes-key")["data"]["api-key"]) == b"mine"
 
 
 @scenarios
-def a_secret_deleted_while_an_operator_begins(stage: Stage):
-    """K2: gone between the operator's own list and the one that its watch goes on from: no event tells of it, and it is made again."""
+def a_target_deleted_while_an_operator_begins(stage: Stage):
+    """K2: gone between the operator's own list and the one that its watch goes on from: no event tells of it, and it is made again.
+
+    Of a path in Vault no event ever tells.
+    """
     operator = stage.an_operator()
     stage.create(rotation={"overlap": "0s"})
     stage.ready()
@@ -209,7 +213,7 @@ def a_secret_deleted_while_an_operator_begins(stage: Stage):
     stage.fail_at(operator, "after sync", "stop")
     operator.begin()
     stage.failed(operator, "stop")
-    stage.delete_secret("search-key")
+    stage.delete_target()
     operator.signal(signal.SIGCONT)
     stage.ready(revision=2)
     stage.holds()
@@ -219,7 +223,7 @@ def a_secret_deleted_while_an_operator_begins(stage: Stage):
 def two_at_once(stage: Stage):
     """C11: two operators over the same ApiKeys break each other's attempts off, and no key is lost or doubled by it.
 
-    Who holds a Secret is served all the time. Once one of them is gone, an edit ends the pauses that their quarrel has led to.
+    Who holds a target is served all the time. Once one of them is gone, an edit ends the pauses that their quarrel has led to.
     """
     operator, other = stage.an_operator(), stage.an_operator()
     names = [f"key-{i:02}" for i in range(MANY)]

@@ -1,6 +1,6 @@
 """Kill -9 at each boundary between two outside effects, and SIGTERM at the same ones.
 
-The next operator ends with the key that the status names, in the Secret, and no other; what was delivered is not asked for again.
+The next operator ends with the key that the status names, in the target, and no other; what was delivered is not asked for again.
 One chain is one operator that dies at one boundary after the other, each time at work on another ApiKey; the pauses
 after interrupted attempts pass for all of them at once.
 """
@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.chaos.consumer import Consumer
 from tests.chaos.proxy import KEYS
-from tests.chaos.stage import Consumer
 from tests.conftest import grant
 from tests.e2e.together import Scenarios
 from tests.running import wait_for
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.chaos.stage import Stage
 
 pytestmark = [pytest.mark.plane, pytest.mark.slow, pytest.mark.xdist_group("chaos-kills")]
-scenarios = Scenarios(at_once=20)
+scenarios = Scenarios(at_once=28)
 
 OPEN = ("after patch_status:intent", "after create", "after check")
 """Where an attempt is broken off: nobody holds its key, if there is one."""
@@ -61,7 +61,7 @@ RESTARTING = (
 )
 """Between the delivery of a key and the status that remembers who was restarted for it."""
 SERVED = ("after deliver", "after patch_status:settle", "after revoke")
-"""Where a wrong order would leave a dead key in the Secret."""
+"""Where a wrong order would leave a dead key in the target."""
 DELETING = ("before revoke", "after revoke", "after clean", "after remove_finalizer")
 ACTS = {"killed": "kill", "told_to_end": "term"}
 
@@ -137,7 +137,8 @@ def at_each_boundary_of_an_issuance(stage: Stage, case: str):
 def at_each_boundary_of_a_rotation(stage: Stage, case: str):
     """C4 to C7, C9: consumers are served all the time, the old key is revoked in the end, once."""
     chain = Chain(stage, case)
-    names = {place: slug(place) for place in ROTATING}
+    places = stage.places(*ROTATING)
+    names = {place: slug(place) for place in places}
     for name in names.values():
         stage.create(name, rotation={"overlap": "0s"})
     for name in names.values():
@@ -155,11 +156,12 @@ def at_each_boundary_of_a_rotation(stage: Stage, case: str):
         consumer.check()
     for place, name in names.items():
         chain.asked_for(place, name, keys=2)
+        assert stage.readable(f"{name}-key") == 1, f"{place}: the version of a dead key is destroyed"
     assert len(stage.tagged()) == len(names)
     stage.create("whole", rotation={"overlap": "0s"})
     stage.ready("whole")
     stage.annotate("whole", rotate="now")
-    whole = [place for place in (*ISSUING, *ROTATING) if place.startswith("after")]
+    whole = [place for place in (*ISSUING, *places) if place.startswith("after")]
     wait_for(
         lambda: stage.effects(chain.operator, "whole") == whole, f"all effects of a key and its rotation are {whole}"
     )
@@ -212,7 +214,7 @@ def at_each_boundary_of_a_restart(stage: Stage, case: str):
 
 @scenarios.of(**ACTS)
 def at_each_boundary_of_a_deletion(stage: Stage, case: str):
-    """C8, C9: current and overlapping keys are dead, the Secret is gone, the finalizer off."""
+    """C8, C9: current and overlapping keys are dead, the target is gone, the finalizer off."""
     chain = Chain(stage, case)
     names = {place: slug(place) for place in DELETING}
     for name in names.values():
@@ -265,9 +267,10 @@ def at_each_boundary_of_a_recovery(stage: Stage):
 
 @scenarios
 def at_each_boundary_of_a_move_and_of_a_new_layout(stage: Stage):
-    """C6, C7: the target is another Secret, or looks otherwise: the old place is cleaned once, and the key stays the same."""
+    """C6, C7: the target is another one, or looks otherwise: the old place is cleaned once, and the key stays the same."""
     chain = Chain(stage)
     places = ("after deliver", "after patch_status:settle", "after revoke", "before clean", "after clean")
+    layout = {"template": {"api-key": "${api_key}", "team": "search"}}
     moves = {place: f"moved-{slug(place)}" for place in places}
     layouts = {place: f"laid-out-{slug(place)}" for place in ("before rewrite", "after rewrite")}
     for name in (*moves.values(), *layouts.values()):
@@ -278,14 +281,14 @@ def at_each_boundary_of_a_move_and_of_a_new_layout(stage: Stage):
         chain.dies(place, name, lambda name=name, edit=edit: stage.patch(name, edit))
         chain.comes_back(name, revision=2)
     for place, name in layouts.items():
-        edit = {"spec": {"target": {"secret": {"labels": {"team": "search"}}}}}
+        edit = {"spec": {"target": {"secret": layout}}}
         chain.dies(place, name, lambda name=name, edit=edit: stage.patch(name, edit))
         chain.comes_back(name)
     for name in moves.values():
-        wait_for(lambda name=name: stage.secret(f"{name}-key") is None, f"the old Secret of {name} is gone")
+        wait_for(lambda name=name: stage.target(f"{name}-key") is None, f"the old target of {name} is gone")
         wait_for(lambda name=name: "previous" not in stage.status(name), f"{name} has one key")
     for name in layouts.values():
-        wait_for(lambda name=name: stage.secret(f"{name}-key")["metadata"]["labels"].get("team"), "it is laid out")
+        wait_for(lambda name=name: "team" in stage.target(f"{name}-key")["data"], "it is laid out")
     stage.holds()
     assert {name: stage.posts(name) for name in moves.values()} == dict.fromkeys(moves.values(), 2)
     assert {name: stage.status(name)["keyId"] for name in layouts.values()}.items() <= before.items()
@@ -293,9 +296,13 @@ def at_each_boundary_of_a_move_and_of_a_new_layout(stage: Stage):
 
 @scenarios
 def at_each_boundary_of_a_farewell_that_retains(stage: Stage):
-    """C8: deletionPolicy Retain leaves key and Secret, unbound, wherever the operator died; they are named by their record."""
+    """C8: deletionPolicy Retain leaves key and target, unbound, wherever the operator died; they are named by their record.
+
+    A Secret is written for it; in Vault nothing is.
+    """
     chain = Chain(stage)
-    places = ("before rewrite", "after rewrite", "after remove_finalizer")
+    unbinding = ("before rewrite", "after rewrite") if stage.sink == "secret" else ("before remove_finalizer",)
+    places = (*unbinding, "after remove_finalizer")
     names = {place: slug(place) for place in places}
     for name in names.values():
         stage.create(name, deletionPolicy="Revoke")
@@ -313,7 +320,7 @@ def at_each_boundary_of_a_farewell_that_retains(stage: Stage):
     assert stage.retained() == set(kept.values()) == stage.tagged().keys()
     for name in names.values():
         assert stage.sandbox.accepts(stage.text(f"{name}-key"))
-        assert "ownerReferences" not in stage.secret(f"{name}-key")["metadata"]
+        assert "ownerReferences" not in stage.target(f"{name}-key")["metadata"]
 
 
 @scenarios

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.chaos.proxy import KEYS, FaultProxy
 from tests.e2e.together import Scenarios
+from tests.sinks import alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from tests.chaos.stage import Stage
 
 pytestmark = [pytest.mark.plane, pytest.mark.slow, pytest.mark.xdist_group("chaos-limits")]
-scenarios = Scenarios(at_once=20)
+scenarios = Scenarios(at_once=28)
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
@@ -78,6 +79,7 @@ def redirects(to: str) -> Fault:
 
 
 @scenarios
+@alone("secret", "It is about the platform's answers; Vault's own: tests/adapters/test_vault_network.py.")
 def answers_without_end(stage: Stage):
     """I14: cut off at a megabyte or at the deadline, an error like any other, and memory stays flat."""
     operator = stage.an_operator()
@@ -103,6 +105,7 @@ def answers_without_end(stage: Stage):
 
 
 @scenarios
+@alone("secret", "It is about the platform's answers; Vault's own: tests/adapters/test_vault_network.py.")
 def a_redirect_to_another_host(stage: Stage):
     """I14: not followed: the admin key is shown to nobody else, and what the field must say is said."""
     elsewhere = FaultProxy(stage.world.loop, stage.sandbox.url)

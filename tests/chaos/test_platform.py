@@ -8,10 +8,11 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.chaos.consumer import Consumer
 from tests.chaos.proxy import KEYS, ONE_KEY, answers, cuts, slow, truncated
-from tests.chaos.stage import Consumer
 from tests.e2e.together import Scenarios
 from tests.running import Sandbox, wait_for
+from tests.sinks import alone
 
 from keywright.planning.schedule import BACKOFF_FIRST
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from tests.chaos.stage import Stage
 
 pytestmark = [pytest.mark.plane, pytest.mark.slow, pytest.mark.xdist_group("chaos-platform")]
-scenarios = Scenarios(at_once=20)
+scenarios = Scenarios(at_once=28)
 
 HTML = b"<html><body>Bad gateway</body></html>"
 NEVER_CLEAR: dict[str, tuple[Fault, bool]] = {
@@ -114,6 +115,7 @@ def dated(seconds: int) -> dict[str, str]:
     date=(7, lambda: dated(7)),
     nothing=(5, dict),
 )
+@alone("secret", "It is about requests that are made before any target is written.")
 def too_many_requests(stage: Stage, case: tuple[int, Callable[[], dict[str, str]]]):
     """I2: the platform is left alone for as long as it says, while another issuer's keys are made; it is no failure."""
     seconds, headers = case
@@ -181,6 +183,7 @@ def away_for_a_while(stage: Stage, case: Fault | None):
 
 
 @scenarios
+@alone("secret", "It is about requests that are made before any target is written.")
 def a_slow_platform_is_waited_for(stage: Stage):
     """Within the deadline it is only slow: one request each, and no attempt that fails."""
     stage.an_operator()
@@ -218,7 +221,7 @@ def names_edited_at_the_platform(stage: Stage):
     stage.create(rotation={"overlap": "0s"})
     stage.ready()
     uid8 = stage.object()["metadata"]["uid"][:8]
-    attempt = stage.secret()["metadata"]["annotations"]["keywright.dev/attempt"]
+    attempt = stage.target()["metadata"]["annotations"]["keywright.dev/attempt"]
     tag = f"[kw/{stage.cluster_id}/{uid8}/{attempt}]"
     names = {
         "twin": f"search {tag}",
@@ -265,6 +268,7 @@ def a_key_that_somebody_revoked(stage: Stage):
 
 
 @scenarios
+@alone("secret", "It is about requests that are made before any target is written.")
 def a_workspace_renamed_and_archived(stage: Stage):
     """I9: a rename changes nothing for the keys in it; archived, no key is asked for, and the reason is said without end."""
     operator = stage.an_operator()

@@ -1,4 +1,4 @@
-"""Kills at each boundary once more with the keys in Vault, and all that a Vault does: no key is lost, none doubled, none undelivered."""
+"""All that a Vault does while keys are issued and end: no key is lost, none doubled, none undelivered."""
 
 from __future__ import annotations
 
@@ -6,22 +6,19 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.chaos import test_kills
 from tests.chaos.proxy import answers, cuts
-from tests.chaos.test_kills import Chain, slug
-from tests.chaos.vault_stage import VaultConsumer, VaultStage, a_vault_stage
 from tests.e2e.together import Scenarios
 from tests.running import wait_for
-from tests.vaults import vault_of
+from tests.sinks import Alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.chaos.proxy import Fault
-    from tests.chaos.stage import World
+    from tests.chaos.stage import VaultStage
 
 pytestmark = [pytest.mark.plane, pytest.mark.slow, pytest.mark.xdist_group("chaos-vault")]
-scenarios = Scenarios(at_once=20)
+scenarios = Scenarios(at_once=20, alone=Alone("vault", "It is about what Vault answers, or does not."))
 
 DATA = r"/v1/secret/data/.*"
 AWAY: dict[str, Fault] = {
@@ -33,48 +30,6 @@ AWAY: dict[str, Fault] = {
     "failing": answers(500, {"errors": ["internal error"]}),
 }
 """What a Vault that is away may say."""
-
-for boundary in (
-    test_kills.at_each_boundary_of_an_issuance_and_deleted_meanwhile,
-    test_kills.at_each_boundary_of_a_recovery,
-):
-    scenarios(boundary)
-for boundary in (test_kills.at_each_boundary_of_an_issuance, test_kills.at_each_boundary_of_a_deletion):
-    scenarios.of(killed="kill")(boundary)
-
-
-@scenarios
-def at_each_boundary_of_a_rotation(stage: VaultStage):
-    """C4 to C7: as with Secrets, and the older version of a dead key is destroyed wherever the operator died."""
-    chain = Chain(stage)
-    places = (*test_kills.ROTATING, "before prune", "after prune")
-    names = {place: slug(place) for place in places}
-    for name in names.values():
-        stage.create(name, rotation={"overlap": "0s"})
-    for name in names.values():
-        stage.ready(name)
-    serving = [VaultConsumer(stage, names[place]) for place in test_kills.SERVED]
-    for consumer in serving:
-        consumer.__enter__()
-    try:
-        for place, name in names.items():
-            chain.dies(place, name, lambda name=name: stage.annotate(name, rotate="now"))
-            chain.comes_back(name, revision=2)
-        for name in names.values():
-            wait_for(lambda name=name: stage.status(name).get("revision") == 2, f"{name} is rotated")
-            wait_for(lambda name=name: "previous" not in stage.status(name), f"{name} has one key")
-        stage.holds()
-    finally:
-        for consumer in serving:
-            consumer.__exit__()
-    for consumer in serving:
-        consumer.check()
-    for place, name in names.items():
-        chain.asked_for(place, name, keys=2)
-        metadata = stage.vault.metadata(stage.path(f"{name}-key"))
-        destroyed = [version["destroyed"] for _, version in sorted(metadata["versions"].items())]
-        assert destroyed[0] is True, f"{place}: the version of the first key is destroyed"
-        assert destroyed[-1] is False
 
 
 @scenarios
@@ -94,17 +49,6 @@ def a_write_whose_answer_is_lost(stage: VaultStage):
     for name in faults:
         assert stage.posts(name) == 1
         assert stage.vault.metadata(stage.path(f"{name}-key"))["current_version"] == 1
-
-
-@scenarios
-def a_write_lost_and_the_operator_with_it(stage: VaultStage):
-    """V6, C5: committed, and the operator killed before it knew: its successor adopts by the record."""
-    chain = Chain(stage)
-    chain.dies("after deliver", "search", stage.create)
-    chain.operator.start()
-    stage.holds()
-    assert stage.posts() == 1
-    assert stage.status()["revision"] == 1
 
 
 @scenarios
@@ -189,12 +133,6 @@ def deleted_while_vault_is_away(stage: VaultStage):
 
 
 @pytest.mark.parametrize("scenario", scenarios.names)
-def test_vault(scenario: str, request: pytest.FixtureRequest, world: World):
+def test_vault(scenario: str, outcome: Callable[[Scenarios, str], None]):
     """What the scenario's own sentence says."""
-    vault = vault_of(world.plane)
-
-    def put_on(play: Callable[[VaultStage], None], with_issuer: bool) -> None:  # noqa: FBT001 -- as Scenarios hands it over
-        with a_vault_stage(world, vault, with_issuer=with_issuer) as stage:
-            play(stage)
-
-    scenarios.played(scenario, request, put_on)
+    outcome(scenarios, scenario)

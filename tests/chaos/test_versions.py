@@ -15,6 +15,7 @@ from tests.chaos.kept import FORGETFUL
 from tests.chaos.proxy import KEYS
 from tests.e2e.team import MERGE
 from tests.running import wait_for
+from tests.sinks import SINKS, alone
 
 from keywright.devcluster import Cluster
 
@@ -22,15 +23,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.chaos.stage import Stage, World
+    from tests.sinks import Sink
 
 pytestmark = [pytest.mark.plane, pytest.mark.slow, pytest.mark.xdist_group("chaos-versions")]
 
 CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/apikeys.keywright.dev"
 
 
-def test_etcd_restored_to_yesterday(fragile: World):
+@pytest.mark.parametrize("sink", SINKS)
+def test_etcd_restored_to_yesterday(fragile: World, sink: Sink):
     """K13: what was done since is not known any more: no live key is revoked for it, strays are counted, dead keys are replaced."""
-    with fragile.stage() as stage:
+    with fragile.stage(sink) as stage:
         operator = stage.an_operator()
         for name, overlap in (("kept", "0s"), ("overlapping", "48h"), ("rotated", "0s"), ("deleted", "0s")):
             stage.create(name, rotation={"overlap": overlap})
@@ -110,6 +113,7 @@ def is_kept(stage: Stage, probe: dict[str, Any]) -> bool:
     return probe.keys() <= answer["status"].keys()
 
 
+@alone("secret", "It is about kinds and statuses, which are the same for both.")
 def test_a_status_that_a_newer_version_wrote(fragile: World):
     """C13: a field that is not known is passed over; a value that cannot be read is refused with its name, and nothing is revoked."""
     with fragile.stage() as stage:
@@ -154,6 +158,7 @@ def test_a_status_that_a_newer_version_wrote(fragile: World):
         stage.holds()
 
 
+@alone("secret", "It is about kinds and statuses, which are the same for both.")
 def test_kinds_that_are_not_served_yet(fragile: World):
     """K5: an operator that starts before its kinds waits, says what to do, and begins once they are there."""
     with fragile.stage() as stage:
@@ -186,6 +191,7 @@ def is_served(stage: Stage) -> bool:
 
 
 @pytest.mark.parametrize("field", ["attempt", "recentIssuances"])
+@alone("secret", "It is about kinds and statuses, which are the same for both.")
 def test_a_field_that_an_older_kind_drops(fragile: World, field: str):
     """K14: noticed, said, tried seldom; without a written intent no key is asked for, and none twice."""
     with fragile.stage() as stage:

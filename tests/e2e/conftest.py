@@ -9,6 +9,7 @@ import pytest
 from tests.chaos.proxy import FaultProxy, Loop
 from tests.conftest import SERVED, Plane, bring_up, grant
 from tests.e2e.guarded import Guarded
+from tests.e2e.vault_team import TEAMS
 from tests.running import Operator, Sandbox
 
 from keywright.devcluster import write_kubeconfig
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.e2e.together import Scenarios
+    from tests.e2e.together import Scenario, Scenarios
 
 MIN_INTERVAL = 3
 """Seconds: the storm guard's interval, short so that a repair can be seen."""
@@ -67,7 +68,14 @@ def outcome(
     request: pytest.FixtureRequest, served_plane: Plane, sandbox: Sandbox, operator: Operator
 ) -> Callable[[Scenarios, str], None]:
     """Waits for the end of one of a module's scenarios; raises what it raised."""
-    return lambda scenarios, name: scenarios.outcome(name, request, served_plane, sandbox, operator)
+
+    def put_on(scenario: Scenario) -> None:
+        with served_plane.a_namespace() as namespace:
+            team = TEAMS[scenario.sink](served_plane, sandbox, namespace, operator)
+            team.prepare(with_issuer=scenario.with_issuer)
+            scenario.play(team)
+
+    return lambda scenarios, name: scenarios.played(name, request, put_on)
 
 
 def operator_of(plane: Plane, namespace: str, folder: Path, *flags: str) -> Operator:

@@ -1,4 +1,4 @@
-"""Consumers as a fleet has them: each reads its Secret once per second and calls the platform with it at once.
+"""Consumers as a fleet has them: each reads its target once per second and calls the platform with it at once.
 
 All of them in one thread with one event loop, so that fifty cost little beside what they watch.
 """
@@ -6,7 +6,6 @@ All of them in one thread with one event loop, so that fifty cost little beside 
 from __future__ import annotations
 
 import asyncio
-import base64
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping
 
     from tests.e2e.team import Team
 
@@ -39,11 +38,11 @@ class Calls:
 
 
 @contextmanager
-def consuming(team: Team, names: Sequence[str]) -> Iterator[Calls]:
-    """One consumer for each ApiKey, while the block runs. Each Secret must stand already."""
+def consuming(teams: Mapping[str, Team]) -> Iterator[Calls]:
+    """One consumer for each ApiKey, which is its team's, while the block runs. Each target must stand already."""
     calls = Calls()
     over = threading.Event()
-    thread = threading.Thread(target=lambda: asyncio.run(_all(team, names, calls, over)), name="consumers")
+    thread = threading.Thread(target=lambda: asyncio.run(_all(teams, calls, over)), name="consumers")
     thread.start()
     try:
         yield calls
@@ -52,25 +51,25 @@ def consuming(team: Team, names: Sequence[str]) -> Iterator[Calls]:
         thread.join()
 
 
-async def _all(team: Team, names: Sequence[str], calls: Calls, over: threading.Event) -> None:
+async def _all(teams: Mapping[str, Team], calls: Calls, over: threading.Event) -> None:
+    tls = next(iter(teams.values())).plane.tls
     async with (
         aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=team.plane.tls),
-            headers={"Authorization": f"Bearer {team.plane.admin_token}"},
+            connector=aiohttp.TCPConnector(ssl=tls),
             timeout=_PATIENCE,
-        ) as kube,
+        ) as targets,
         aiohttp.ClientSession(timeout=_PATIENCE) as platform,
     ):
-        consumers = [_Consumer(team, name, kube, platform, calls) for name in names]
+        consumers = [_Consumer(team, name, targets, platform, calls) for name, team in teams.items()]
         # Spread over the second, as consumers are.
-        await asyncio.gather(*(one.consume(i * PERIOD / len(names), over) for i, one in enumerate(consumers)))
+        await asyncio.gather(*(one.consume(i * PERIOD / len(teams), over) for i, one in enumerate(consumers)))
 
 
 @dataclass
 class _Consumer:
     team: Team
     name: str
-    kube: aiohttp.ClientSession
+    targets: aiohttp.ClientSession
     platform: aiohttp.ClientSession
     calls: Calls
 
@@ -86,15 +85,16 @@ class _Consumer:
                 self.calls.failed.append(f"{self.name}: {type(error).__name__}")
 
     async def _call(self) -> None:
-        where = f"/api/v1/namespaces/{self.team.namespace}/secrets/{self.name}-key"
-        async with self.kube.get(self.team.plane.server + where) as answer:
+        url, headers = self.team.where(f"{self.name}-key")
+        async with self.targets.get(url, headers=headers) as answer:
             if answer.status != 200:
-                self.calls.failed.append(f"{self.name}: its Secret answers {answer.status}")
+                self.calls.failed.append(f"{self.name}: its target answers {answer.status}")
                 return
-            secret = await answer.json()
-        text = base64.b64decode(secret["data"]["api-key"]).decode()
-        key_id = secret["metadata"]["annotations"]["keywright.dev/key-id"]
-        self.team.sandbox.shown.add(text)
+            held = self.team.found(await answer.json())
+        if held is None:
+            self.calls.failed.append(f"{self.name}: no key stands in its target")
+            return
+        text, key_id = held
         async with self.platform.get(
             f"{self.team.sandbox.url}/v1/models", headers={"Authorization": f"Bearer {text}"}
         ) as answer:

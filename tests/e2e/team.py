@@ -1,15 +1,21 @@
-"""A team with a namespace: applies YAML, looks at statuses, reads its Secret and calls the platform with what is in it."""
+"""A team with a namespace: applies YAML, looks at statuses, reads its target and calls the platform with what is in it.
+
+The target is a Secret here, and a path in Vault in vault_team.py: what is done to it and asked of it goes through the methods that both
+have, so that one set of promises holds for both. A target is described as a Secret would be.
+"""
 
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tests.running import wait_for
 
 if TYPE_CHECKING:
     from tests.conftest import Plane
     from tests.running import Operator, Sandbox
+    from tests.sinks import Sink
 
 __all__ = ["Team"]
 
@@ -20,6 +26,10 @@ GROUP = "/apis/keywright.dev/v1alpha1"
 class Team:
     """One namespace of one plane, and the platform."""
 
+    sink: ClassVar[Sink] = "secret"
+    operator_in: str = "keywright-system"
+    """Where the operator's ServiceAccount lies."""
+
     def __init__(self, plane: Plane, sandbox: Sandbox, namespace: str, operator: Operator | None = None) -> None:
         """`operator`: who serves it, where the test looks at that too."""
         self.plane = plane
@@ -28,6 +38,12 @@ class Team:
         self.operator = operator
 
     # What is applied.
+
+    def prepare(self, *, with_issuer: bool = True) -> None:
+        """What has to stand before the first ApiKey."""
+        if with_issuer:
+            self.create_admin_secret()
+            self.create_issuer()
 
     def create_admin_secret(
         self, name: str = "mistral-admin", key: str | None = None, data_key: str = "admin-key"
@@ -99,6 +115,43 @@ class Team:
         """Delete a Secret."""
         self.plane.call("DELETE", f"/api/v1/namespaces/{self.namespace}/secrets/{name}")
 
+    # What is done to a target, by others than keywright.
+
+    def make_target(self, name: str, data: dict[str, str], **metadata: Any) -> None:
+        """Somebody makes it by hand."""
+        body = {"metadata": {"name": name, **metadata}, "stringData": data}
+        self.plane.call("POST", f"/api/v1/namespaces/{self.namespace}/secrets", body)
+
+    def edit_target(self, name: str, body: dict[str, Any]) -> None:
+        """A merge patch."""
+        self.patch_secret(name, body)
+
+    def replace_target(self, name: str, **metadata: Any) -> None:
+        """Its data, and of its metadata this alone: kubectl replace."""
+        data = (self.target(name) or {})["data"]
+        path = f"/api/v1/namespaces/{self.namespace}/secrets/{name}"
+        self.plane.call("PUT", path, {"metadata": {"name": name, **metadata}, "data": data})
+
+    def delete_target(self, name: str = "search-key") -> None:
+        """Somebody deletes it."""
+        self.delete_secret(name)
+
+    def overwrite_target(self, name: str, data: dict[str, str]) -> None:
+        """Another controller writes its own values, under a field manager's name of its own, wherever the target stands."""
+        path = f"/api/v1/namespaces/{self.namespace}/secrets/{name}?fieldManager=rogue-controller"
+        with suppress(RuntimeError):
+            self.plane.call("PATCH", path, {"stringData": data}, content_type=MERGE)
+
+    overwriter: ClassVar = "the field manager rogue-controller"
+    """How messages call who does that."""
+
+    def restore_target(self, saved: dict[str, Any], labels: dict[str, str]) -> None:
+        """As it once was, from a backup that puts its own labels on and drops owners."""
+        metadata = {part: saved["metadata"][part] for part in ("name", "annotations")}
+        metadata["labels"] = saved["metadata"]["labels"] | labels
+        body = {"metadata": metadata, "data": saved["data"]}
+        self.plane.call("POST", f"/api/v1/namespaces/{self.namespace}/secrets", body)
+
     # What is seen.
 
     def status(self, name: str = "search") -> dict[str, Any]:
@@ -119,13 +172,54 @@ class Team:
         items = self.plane.call("GET", f"/api/v1/namespaces/{self.namespace}/secrets")["items"]
         return next((item for item in items if item["metadata"]["name"] == name), None)
 
+    def target(self, name: str = "search-key") -> dict[str, Any] | None:
+        """What stands there: metadata and data; None: nothing."""
+        return self.secret(name)
+
+    def looks(self, name: str = "search-key") -> dict[str, Any]:
+        """All that a repair puts back."""
+        target = self.target(name) or {"metadata": {}}
+        parts = {part: target["metadata"].get(part) for part in ("labels", "annotations", "ownerReferences")}
+        return parts | {"data": target.get("data")}
+
     def text(self, name: str = "search-key", key: str = "api-key") -> str:
-        """What stands under one data key of a Secret."""
-        secret = self.secret(name)
-        assert secret is not None, f"there is no Secret {name}"
-        text = base64.b64decode(secret["data"][key]).decode()
+        """What stands under one data key of a target."""
+        target = self.target(name)
+        assert target is not None, f"there is no {self.called(name)}"
+        return self.shown(base64.b64decode(target["data"][key]).decode())
+
+    def shown(self, text: str) -> str:
+        """A plaintext was read: it is looked for in logs and objects."""
         self.sandbox.shown.add(text)
         return text
+
+    def where(self, name: str) -> tuple[str, dict[str, str]]:
+        """The URL from which a consumer reads a target, and the headers that let it."""
+        path = f"/api/v1/namespaces/{self.namespace}/secrets/{name}"
+        return self.plane.server + path, {"Authorization": f"Bearer {self.plane.admin_token}"}
+
+    def found(self, answer: dict[str, Any]) -> tuple[str, str] | None:
+        """Plaintext and key id in what a consumer was answered; None where there is no key."""
+        text = answer.get("data", {}).get("api-key")
+        annotations = answer["metadata"].get("annotations", {})
+        return text and (self.shown(base64.b64decode(text).decode()), annotations.get("keywright.dev/key-id", ""))
+
+    def held(self, name: str = "search-key") -> tuple[str, str] | None:
+        """The same, read once; raises RuntimeError or OSError where there is nothing, or nobody to ask."""
+        return self.found(self.plane.call("GET", f"/api/v1/namespaces/{self.namespace}/secrets/{name}"))
+
+    def called(self, name: str) -> str:
+        """A target, as messages call it."""
+        return f"Secret {name}"
+
+    def home(self, name: str = "search") -> str:
+        """The name of the target in which an ApiKey's status has its key."""
+        return self.status(name)["target"]["name"]
+
+    def is_bound(self, name: str = "search-key") -> bool:
+        """Whether it goes with its ApiKey."""
+        target = self.target(name)
+        return target is not None and bool(target["metadata"].get("ownerReferences"))
 
     def events(self, name: str = "search") -> list[tuple[str, str]]:
         """Reason and message of each event about an object of this name."""

@@ -1,4 +1,4 @@
-"""A Secret that somebody made by hand is taken over: on the real apiserver, with the real platform's count of keys made."""
+"""A target that somebody else made is taken over, or shared: on the real apiserver, with the real platform's count of keys made."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.e2e.together import Scenarios
 from tests.running import wait_for
+from tests.sinks import alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,25 +21,22 @@ scenarios = Scenarios()
 BY_HAND = "made-by-hand-0123456789wxyz"
 
 
-def give(team: Team, to: str | None = "search", name: str = "search-key", **body: Any) -> dict[str, Any]:
-    """A Secret with a key made by hand and other data, labels and annotations; `to`: the ApiKey that it is given to."""
-    annotations = {"example.com/theirs": "a"} | ({"keywright.dev/adoptable-by": to} if to else {})
-    metadata = {"name": name, "labels": {"example.com/theirs": "a"}, "annotations": annotations}
-    team.sandbox.shown.add(BY_HAND)
-    team.plane.call(
-        "POST",
-        f"/api/v1/namespaces/{team.namespace}/secrets",
-        {"metadata": metadata, "stringData": {"api-key": BY_HAND, "theirs": "x"}, **body},
-    )
+def give(team: Team, to: str | None = "search", name: str = "search-key") -> dict[str, Any]:
+    """A target with other people's data, labels and annotations; a Secret is given `to` an ApiKey, with a key made by hand in it."""
+    annotations, data = {"example.com/theirs": "a"}, {"theirs": "x"}
+    if team.sink == "secret":
+        annotations |= {"keywright.dev/adoptable-by": to} if to else {}
+        data["api-key"] = team.shown(BY_HAND)
+    team.make_target(name, data, labels={"example.com/theirs": "a"}, annotations=annotations)
     return stands(team, name)
 
 
 def stands(team: Team, name: str = "search-key") -> dict[str, Any]:
-    """The Secret, less what the apiserver counts."""
-    secret = team.secret(name)
-    assert secret is not None
-    metadata = {k: v for k, v in secret["metadata"].items() if k not in ("resourceVersion", "managedFields")}
-    return {**secret, "metadata": metadata}
+    """The target, less what the apiserver counts."""
+    target = team.target(name)
+    assert target is not None
+    metadata = {k: v for k, v in target["metadata"].items() if k not in ("resourceVersion", "managedFields")}
+    return {**target, "metadata": metadata}
 
 
 def left_alone(given: dict[str, Any]) -> dict[str, Any]:
@@ -46,35 +44,28 @@ def left_alone(given: dict[str, Any]) -> dict[str, Any]:
     return {**given, "data": {"theirs": given["data"]["theirs"]}}
 
 
-def adopting(name: str = "search-key", **secret: Any) -> dict[str, Any]:
-    """A target that takes a Secret over."""
-    return {"secret": {"name": name, "adopt": True, **secret}}
+def adopting(name: str = "search-key") -> dict[str, Any]:
+    """A target that is somebody else's: a Secret that is adopted, a path that is merged with."""
+    return {"secret": {"name": name, "adopt": True}}
 
 
 @scenarios
-def a_secret_that_is_given_away_takes_the_key(team: Team):
-    """One key is made; all else stays in the Secret through a rotation and new layouts; on deletion it is as it was, less our key."""
+def a_target_of_somebody_elses_takes_the_key(team: Team):
+    """One key is made; all else stays there through a rotation and new layouts; on deletion it is as it was, less our key."""
     given = give(team)
     team.create(target=adopting(), rotation={"overlap": "0s"})
-    status = team.ready()
+    team.ready()
     assert team.sandbox.accepts(team.text())
-    assert status["target"]["adopted"] is True
     assert team.made() == 1
-    [message] = wait_for(lambda: [words for why, words in team.events() if why == "HandMadeReplaced"], "the event")
-    assert "the key ending in …wxyz that stood under api-key" in message
-    assert BY_HAND not in str(team.status()) + str(team.events()) + str(stands(team)["metadata"])
-    assert base64.b64encode(BY_HAND.encode()).decode() not in str(stands(team))
 
     team.annotate("search", rotate="now")
     team.ready(revision=2)
     template = {"config.ini": "key=${api_key}", "api-key": "${api_key}"}
-    secret = {"template": template, "labels": {"example.com/ours": "b"}, "annotations": {"example.com/ours": "b"}}
-    team.patch("search", {"spec": {"target": {"secret": secret}}})
+    team.patch("search", {"spec": {"target": {"secret": {"template": template}}}})
     wait_for(lambda: "config.ini" in stands(team)["data"], "it is laid out anew")
-    team.patch("search", {"spec": {"target": {"secret": {"template": {"config.ini": None}, "labels": None}}}})
+    team.patch("search", {"spec": {"target": {"secret": {"template": {"config.ini": None}}}}})
     wait_for(lambda: "config.ini" not in stands(team)["data"], "and again")
     now = stands(team)
-    assert "ownerReferences" not in now["metadata"], "garbage collection would take the foreign data along"
     assert now["data"]["theirs"] == given["data"]["theirs"]
     for part in ("labels", "annotations"):
         assert given["metadata"][part].items() <= now["metadata"][part].items()
@@ -89,6 +80,44 @@ def a_secret_that_is_given_away_takes_the_key(team: Team):
 
 
 @scenarios
+@alone("secret", "In Vault a field that somebody else has written is never replaced.")
+def a_key_made_by_hand_is_replaced_and_named_by_its_end(team: Team):
+    """Said in one event and written down nowhere; our labels and annotations come and go beside theirs, and no owner is set."""
+    given = give(team)
+    template = {"config.ini": "key=${api_key}", "api-key": "${api_key}"}
+    ours = {"labels": {"example.com/ours": "b"}, "annotations": {"example.com/ours": "b"}}
+    team.create(target={"secret": adopting()["secret"] | {"template": template} | ours})
+    status = team.ready()
+    assert status["target"]["adopted"] is True
+    [message] = wait_for(lambda: [words for why, words in team.events() if why == "HandMadeReplaced"], "the event")
+    assert "the key ending in …wxyz that stood under api-key" in message
+    assert BY_HAND not in str(team.status()) + str(team.events()) + str(stands(team)["metadata"])
+    assert base64.b64encode(BY_HAND.encode()).decode() not in str(stands(team))
+    team.patch("search", {"spec": {"target": {"secret": {"labels": None, "annotations": None}}}})
+    wait_for(lambda: "example.com/ours" not in stands(team)["metadata"]["labels"], "ours is gone")
+    now = stands(team)
+    assert "ownerReferences" not in now["metadata"], "garbage collection would take the foreign data along"
+    for part in ("labels", "annotations"):
+        assert given["metadata"][part].items() <= now["metadata"][part].items()
+    assert team.made() == 1
+
+
+@scenarios
+@alone("vault", "A Secret that is given away is given with all that stands in it.")
+def a_field_that_somebody_else_has_is_not_written_over(team: Team):
+    """Refused without a key made, with the remedy; done, it goes on."""
+    team.make_target("search-key", {"api-key": "theirs"})
+    team.create(target=adopting())
+    assert "already has the field api-key" in team.says("TargetForeign")
+    assert team.made() == 0
+    team.patch("search", {"spec": {"target": {"secret": {"key": "ours"}}}})
+    team.ready()
+    assert team.sandbox.accepts(team.text(key="ours"))
+    assert base64.b64decode(stands(team)["data"]["api-key"]) == b"theirs"
+
+
+@scenarios
+@alone("secret", "In Vault nothing is given away: the ApiKey says merge, tests/e2e/test_vault_life.py.")
 def what_is_to_be_done_is_said_and_heals(team: Team):
     """Refused without a key made; the message's own words, done, give the Secret away."""
     given = give(team, to=None)
@@ -117,10 +146,14 @@ def what_is_to_be_done_is_said_and_heals(team: Team):
         "is of the type kubernetes.io/basic-auth",
     ),
 )
+@alone("secret", "A path in Vault has no type; what Vault itself refuses: tests/e2e/test_vault_life.py.")
 def what_cannot_take_a_key_is_said_before_one_is_made(team: Team, case: tuple[dict[str, Any], str]):
     """Given away or not."""
     body, words = case
-    given = give(team, **body)
+    metadata = {"name": "search-key", "annotations": {"keywright.dev/adoptable-by": "search"}}
+    made = {"metadata": metadata, "stringData": {"api-key": "x", "theirs": "x"}, **body}
+    team.plane.call("POST", f"/api/v1/namespaces/{team.namespace}/secrets", made)
+    given = stands(team)
     team.create(target=adopting())
     assert words in team.says("TargetRefused", of_type="Stalled")
     assert stands(team) == given
@@ -128,6 +161,7 @@ def what_cannot_take_a_key_is_said_before_one_is_made(team: Team, case: tuple[di
 
 
 @scenarios
+@alone("secret", "There is no such annotation in Vault; two ApiKeys for one path: two_api_keys_for_one_target.")
 def the_annotation_names_one_api_key(team: Team):
     """K10: another that wants the Secret as well is refused, before it was taken and afterwards."""
     give(team)
@@ -144,8 +178,22 @@ def the_annotation_names_one_api_key(team: Team):
 
 
 @scenarios
+def two_api_keys_for_one_target(team: Team):
+    """K10: whoever has it keeps it, the other is told and gets no key; once the first is gone, it is the second's."""
+    team.create()
+    team.ready()
+    team.create("another", target={"secret": {"name": "search-key"}})
+    assert team.says("TargetConflict", "another")
+    assert (team.made(), team.made("another")) == (1, 0)
+    assert team.sandbox.accepts(team.text())
+    team.delete()
+    team.ready("another")
+    assert team.sandbox.accepts(team.text())
+
+
+@scenarios
 def retain_leaves_all_of_it(team: Team):
-    """Key, record and foreign data; the ApiKey applied again takes them up without a new key, and gives the Secret back in the end."""
+    """Key, record and foreign data; the ApiKey applied again takes them up without a new key, and gives the target back in the end."""
     given = give(team)
     team.create(target=adopting(), deletionPolicy="Retain")
     key = team.ready()["keyId"]
@@ -165,7 +213,7 @@ def retain_leaves_all_of_it(team: Team):
 
 
 @scenarios
-def a_moved_target_gives_the_adopted_secret_back(team: Team):
+def a_moved_target_gives_what_was_adopted_back(team: Team):
     """The key goes along, into another that is adopted; what was left is its owner's again."""
     given = give(team)
     give(team, name="elsewhere")
@@ -180,17 +228,18 @@ def a_moved_target_gives_the_adopted_secret_back(team: Team):
 
 @scenarios
 def stripped_it_is_still_somebody_elses(team: Team):
-    """An adopted Secret replaced by its data alone: put back without a new key, and the foreign data still outlives the ApiKey."""
+    """Replaced by its data alone: put back without a new key, and the foreign data still outlives the ApiKey."""
     give(team)
     team.create(target=adopting())
     team.ready()
     before, plaintext = stands(team), team.text()
-    path = f"/api/v1/namespaces/{team.namespace}/secrets/search-key"
-    team.plane.call("PUT", path, {"metadata": {"name": "search-key"}, "data": before["data"]})
-    restored = wait_for(
-        lambda: (now := stands(team))["metadata"].get("annotations", {}).get("keywright.dev/adopted") and now,
-        "it is put back",
-    )
+    team.replace_target("search-key")
+
+    def put_back() -> dict[str, Any] | None:
+        now = stands(team)
+        return now if "keywright.dev/digest" in now["metadata"].get("annotations", {}) else None
+
+    restored = wait_for(put_back, "it is put back")
     assert "ownerReferences" not in restored["metadata"]
     assert restored["data"] == before["data"]
     assert team.made() == 1

@@ -12,6 +12,7 @@ import pytest
 from tests.e2e.team import GROUP, Team
 from tests.e2e.together import Scenarios
 from tests.running import wait_for
+from tests.sinks import Alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
     from tests.running import Sandbox
 
 pytestmark = [pytest.mark.plane, pytest.mark.xdist_group("served")]
-scenarios = Scenarios()
+scenarios = Scenarios(
+    alone=Alone(
+        "secret", "It is refused by what the spec, the issuer or a Secret is; what Vault refuses: test_vault_life.py."
+    )
+)
 
 HEALED_WITHIN = 30.0
 """Seconds, where the cause was elsewhere and the ApiKey was not touched."""

@@ -1,18 +1,18 @@
-"""What others do to a Secret of ours is repaired: without a new key where the plaintext still stands there, else with exactly one."""
+"""What others do to a target of ours is repaired: without a new key where the plaintext still stands there, else with exactly one."""
 
 from __future__ import annotations
 
 import secrets
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.e2e.conftest import MIN_INTERVAL
-from tests.e2e.team import MERGE
 from tests.e2e.together import Scenarios
 from tests.running import wait_for
+from tests.sinks import case as case_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,32 +22,25 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.plane, pytest.mark.xdist_group("served")]
 scenarios = Scenarios()
 
+GARBAGE = "An owner is what Kubernetes' garbage collection goes by; Vault has none."
 TEMPLATE = {"MISTRAL_API_KEY": "${api_key}", "config.ini": "key=${api_key}\nid=${key_id}\n"}
-
-
-def looks(team: Team) -> dict[str, Any]:
-    """Labels, annotations, owners and data of the Secret: all that a repair puts back."""
-    secret = team.secret() or {"metadata": {}}
-    parts = {name: secret["metadata"].get(name) for name in ("labels", "annotations", "ownerReferences")}
-    return parts | {"data": secret.get("data")}
-
-
-def replaced_by(team: Team, **metadata: Any) -> None:
-    """The Secret's data, and of its metadata this alone: kubectl replace."""
-    path = f"/api/v1/namespaces/{team.namespace}/secrets/search-key"
-    team.plane.call("PUT", path, {"metadata": {"name": "search-key", **metadata}, "data": team.secret()["data"]})
 
 
 def patched(**metadata: Any) -> Callable[[Team], None]:
     """A merge patch of its metadata."""
-    return lambda team: team.patch_secret("search-key", {"metadata": metadata})
+    return lambda team: team.edit_target("search-key", {"metadata": metadata})
+
+
+def replaced(team: Team) -> None:
+    """By its data alone."""
+    team.replace_target("search-key")
 
 
 def given_to_a_stranger(team: Team) -> None:
     """Another ApiKey is written down as its owner; one that there is, or Kubernetes would collect the Secret."""
     uid = team.create("stranger", suspend=True)["metadata"]["uid"]
     stranger = {"apiVersion": "keywright.dev/v1alpha1", "kind": "ApiKey", "name": "stranger", "uid": uid}
-    team.patch_secret("search-key", {"metadata": {"ownerReferences": [stranger]}})
+    team.edit_target("search-key", {"metadata": {"ownerReferences": [stranger]}})
 
 
 @scenarios.of(
@@ -56,25 +49,25 @@ def given_to_a_stranger(team: Team) -> None:
     the_digest=patched(annotations={"keywright.dev/digest": None}),
     the_layout=patched(annotations={"keywright.dev/layout": "{}"}),
     whose_it_is=patched(annotations={"keywright.dev/apikey": None, "keywright.dev/apikey-uid": None}),
-    the_label=patched(labels={"keywright.dev/managed": None}),
+    the_label=patched(labels={"keywright.dev/managed": None, "keywright.dev/apikey": None}),
     the_labels_and_annotations=patched(labels=None, annotations=None),
-    the_owner=patched(ownerReferences=None),
-    another_owner=given_to_a_stranger,
-    all_but_the_data=replaced_by,
+    the_owner=case_of("secret", GARBAGE, patched(ownerReferences=None)),
+    another_owner=case_of("secret", GARBAGE, given_to_a_stranger),
+    all_but_the_data=replaced,
 )
 def what_was_stripped_is_put_back_without_a_new_key(team: Team, case: Callable[[Team], None]):
     """Whatever it was: it looks as before, the platform was asked for one key in all, and that one works."""
     team.create()
     status = team.ready()
-    before = looks(team)
+    before = team.looks()
     case(team)
-    wait_for(lambda: looks(team) == before, "it looks as before")
+    wait_for(lambda: team.looks() == before, "it looks as before")
     assert team.made() == 1
     assert team.sandbox.accepts(team.text())
     assert team.ready()["keyId"] == status["keyId"]
     team.delete()
     team.gone()
-    wait_for(lambda: team.secret() is None, "it is ours, and goes")
+    wait_for(lambda: team.target() is None, "it is ours, and goes")
 
 
 @scenarios
@@ -82,43 +75,38 @@ def a_template_s_texts_are_known_again(team: Team):
     """Also where no text is the plaintext alone, and the key's id stands in one."""
     team.create(target={"secret": {"name": "search-key", "template": TEMPLATE}})
     team.ready()
-    before = looks(team)
-    replaced_by(team)
-    wait_for(lambda: looks(team) == before, "it looks as before")
+    before = team.looks()
+    replaced(team)
+    wait_for(lambda: team.looks() == before, "it looks as before")
     assert team.made() == 1
     assert team.sandbox.accepts(team.text(key="MISTRAL_API_KEY"))
 
 
 @scenarios
 def a_new_layout_costs_no_key(team: Team):
-    """Data key, template, labels and annotations: rewritten each time, with the same plaintext."""
+    """Data key and template: rewritten each time, with the same plaintext."""
     team.create()
     team.ready()
     plaintext = team.text()
-    for secret, key in (
-        ({"key": "another"}, "another"),
-        ({"key": None, "template": TEMPLATE}, "MISTRAL_API_KEY"),
-        ({"labels": {"example.com/a": "1"}, "annotations": {"example.com/b": "2"}}, "MISTRAL_API_KEY"),
-        ({"labels": None, "annotations": None}, "MISTRAL_API_KEY"),
+    for edit, keys in (
+        ({"key": "another"}, {"another"}),
+        ({"key": None, "template": TEMPLATE}, {"MISTRAL_API_KEY", "config.ini"}),
+        ({"template": {"MISTRAL_API_KEY": None}}, {"config.ini"}),
+        ({"template": {"MISTRAL_API_KEY": "${api_key}"}}, {"MISTRAL_API_KEY", "config.ini"}),
     ):
-        team.patch("search", {"spec": {"target": {"secret": secret}}})
-
-        def laid_out(secret: dict[str, Any] = secret, key: str = key) -> bool:
-            there = looks(team)
-            wanted = secret.get("labels", {}) or {}
-            return key in there["data"] and ("example.com/a" in there["labels"]) is bool(wanted)
-
-        wait_for(laid_out, f"the layout {secret} stands there")
-        assert team.text(key=key) == plaintext
+        team.patch("search", {"spec": {"target": {"secret": edit}}})
+        wait_for(lambda keys=keys: set(team.looks()["data"]) == keys, f"{keys} stand there")
+        assert all(plaintext in team.text(key=key) for key in keys)
+    assert team.text(key="MISTRAL_API_KEY") == plaintext
     assert team.made() == 1
     assert team.sandbox.accepts(plaintext)
 
 
 @scenarios.of(
-    deleted=lambda team: team.delete_secret("search-key"),
-    changed=lambda team: team.patch_secret("search-key", {"stringData": {"api-key": "somebody's own"}}),
-    taken_out=lambda team: team.patch_secret("search-key", {"data": {"api-key": None, "other": "eA=="}}),
-    changed_and_stripped=lambda team: team.patch_secret(
+    deleted=lambda team: team.delete_target(),
+    changed=lambda team: team.edit_target("search-key", {"stringData": {"api-key": "somebody's own"}}),
+    taken_out=lambda team: team.edit_target("search-key", {"data": {"api-key": None, "other": "eA=="}}),
+    changed_and_stripped=lambda team: team.edit_target(
         "search-key", {"stringData": {"api-key": "somebody's own"}, "metadata": {"annotations": None}}
     ),
 )
@@ -137,13 +125,15 @@ def a_plaintext_that_is_lost_costs_one_key(team: Team, case: Callable[[Team], No
 
 @scenarios
 def a_copy_in_another_api_keys_name_is_not_taken(team: Team):
-    """I6: the plaintext is there, and the Secret says that it is somebody else's."""
+    """I6: the plaintext is there, and the target says that it is somebody else's."""
     team.create()
     team.ready()
     annotations = {"keywright.dev/apikey": f"{team.namespace}/another", "keywright.dev/apikey-uid": "another"}
-    replaced_by(team, annotations=annotations)
+    team.replace_target("search-key", annotations=annotations)
+    before = team.looks()
+    assert before["annotations"].items() >= annotations.items()
     assert "search-key" in team.says("TargetForeign", of_type="Stalled")
-    assert looks(team)["annotations"] == annotations
+    assert team.looks() == before
     assert team.made() == 1
 
 
@@ -152,24 +142,24 @@ def suspended_nothing_is_repaired(team: Team):
     """U3: what was stripped stays so and the key works; a lost plaintext is said; both are repaired when it is lifted."""
     team.create(rotation={"overlap": "0s"})
     team.ready()
-    before = looks(team)
+    before = team.looks()
     team.patch("search", {"spec": {"suspend": True}})
     team.says("Suspended")
-    replaced_by(team)
-    bare = looks(team)
+    replaced(team)
+    bare = team.looks()
     team.patch("search", {"metadata": {"annotations": {"keywright.dev/rotate": "looked at"}}})
     assert "A key is issued once spec.suspend is false" in wait_for(
         lambda: "keywright.dev/rotate" in (words := team.condition()["message"]) and words, "it was looked at"
     )
-    assert looks(team) == bare
+    assert team.looks() == bare
     assert team.condition()["status"] == "True"
     assert team.made() == 1
     team.patch("search", {"metadata": {"annotations": {"keywright.dev/rotate": None}}, "spec": {"suspend": False}})
-    wait_for(lambda: looks(team) == before, "it looks as before")
+    wait_for(lambda: team.looks() == before, "it looks as before")
     assert team.made() == 1
     team.patch("search", {"spec": {"suspend": True}})
     team.says("Suspended")
-    team.patch_secret("search-key", {"stringData": {"api-key": "somebody's own"}})
+    team.edit_target("search-key", {"stringData": {"api-key": "somebody's own"}})
     wait_for(lambda: team.condition()["status"] == "False", "the loss is said")
     assert team.made() == 1
     team.patch("search", {"spec": {"suspend": False}})
@@ -182,12 +172,10 @@ def suspended_nothing_is_repaired(team: Team):
 def overwriting(team: Team) -> Iterator[None]:
     """Another controller that holds its own value under our data key for as long as this lasts."""
     over, value = threading.Event(), secrets.token_hex(16)
-    path = f"/api/v1/namespaces/{team.namespace}/secrets/search-key?fieldManager=rogue-controller"
 
     def write() -> None:
         while not over.wait(0.05):
-            with suppress(RuntimeError):
-                team.plane.call("PATCH", path, {"stringData": {"api-key": value}}, content_type=MERGE)
+            team.overwrite_target("search-key", {"api-key": value})
 
     thread = threading.Thread(target=write)
     thread.start()
@@ -200,13 +188,13 @@ def overwriting(team: Team) -> Iterator[None]:
 
 @scenarios
 def who_overwrites_it_again_and_again_is_named(team: Team):
-    """K11: Stalled with the field manager's name; no more than one key per interval; well again once that has stopped."""
+    """K11: Stalled, with the name of who writes where it is known; no more than one key per interval; well again once that has stopped."""
     team.create(rotation={"overlap": "0s"})
     team.ready()
     begun = time.monotonic()
     with overwriting(team):
         words = team.says("TargetDrifted", of_type="Stalled")
-        assert "the field manager rogue-controller has changed it again" in words
+        assert f"{team.overwriter} has changed it again" in words
         wait_for(lambda: team.made() >= 4, "it was repaired again")
         made, lasted = team.made(), time.monotonic() - begun
     assert made <= 2 + lasted / MIN_INTERVAL

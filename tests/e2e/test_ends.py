@@ -8,14 +8,18 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.e2e.team import GROUP, Team
+from tests.e2e.team import GROUP
+from tests.e2e.vault_team import TEAMS
 from tests.running import wait_for
+from tests.sinks import SINKS, alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.conftest import Plane
+    from tests.e2e.team import Team
     from tests.running import Operator, Sandbox
+    from tests.sinks import Sink
 
 pytestmark = [pytest.mark.plane, pytest.mark.xdist_group("ends")]
 
@@ -25,15 +29,20 @@ KEYS = 120
 NAMES = [f"key-{i:03}" for i in range(KEYS)]
 
 
+def a_team(plane: Plane, sandbox: Sandbox, namespace: str, sink: Sink) -> Team:
+    """With an issuer, served by an operator of its namespace."""
+    team = TEAMS[sink](plane, sandbox, namespace)
+    team.operator_in = namespace
+    team.prepare()
+    return team
+
+
 @contextmanager
-def applying(plane: Plane, sandbox: Sandbox, namespace: str) -> Iterator[Team]:
-    """A team that applies ApiKeys one after the other; all are applied when this ends."""
-    team = Team(plane, sandbox, namespace)
-    team.create_admin_secret()
-    team.create_issuer()
+def applying(team: Team) -> Iterator[None]:
+    """ApiKeys are applied one after the other; all are when this ends."""
     with ThreadPoolExecutor(4) as pool:
         applied = pool.map(team.create, NAMES)
-        yield team
+        yield
         list(applied)
 
 
@@ -49,7 +58,7 @@ def count(team: Team, field: str) -> int:
 
 
 def all_have_exactly_one_working_key(team: Team) -> None:
-    """Each ApiKey's status names a live key, each Secret holds it, and no other key of the namespace lives."""
+    """Each ApiKey's status names a live key, each target holds it, and no other key of the namespace lives."""
     named = {team.ready(name)["keyId"] for name in NAMES}
     assert len(named) == KEYS
     label = f"{team.namespace}/"
@@ -58,13 +67,15 @@ def all_have_exactly_one_working_key(team: Team) -> None:
         assert all(pool.map(lambda name: team.sandbox.accepts(team.text(f"{name}-key")), NAMES))
 
 
+@pytest.mark.parametrize("sink", SINKS)
 def test_sigterm_finishes_what_is_in_flight(
-    plane: Plane, sandbox: Sandbox, namespaced_operator: Callable[[str], Operator]
+    plane: Plane, sandbox: Sandbox, namespaced_operator: Callable[[str], Operator], sink: Sink
 ):
     """Told to end while it issues: exit status 0, no attempt left open; the next one issues the rest."""
     with plane.a_namespace() as namespace:
         operator = namespaced_operator(namespace)
-        with applying(plane, sandbox, namespace) as team:
+        team = a_team(plane, sandbox, namespace, sink)
+        with applying(team):
             wait_for(lambda: count(team, "keyId") > KEYS // 10, "some are issued", pause=0.01)
             operator.signal(signal.SIGTERM)
             assert operator.ended() == 0
@@ -76,13 +87,15 @@ def test_sigterm_finishes_what_is_in_flight(
         assert operator.stop() == 0
 
 
+@pytest.mark.parametrize("sink", SINKS)
 def test_a_killed_operator_leaves_no_key_behind(
-    plane: Plane, sandbox: Sandbox, namespaced_operator: Callable[[str], Operator]
+    plane: Plane, sandbox: Sandbox, namespaced_operator: Callable[[str], Operator], sink: Sink
 ):
     """Kill -9 in the middle of issuing: the next one adopts what was delivered and revokes what nobody holds."""
     with plane.a_namespace() as namespace:
         operator = namespaced_operator(namespace)
-        with applying(plane, sandbox, namespace) as team:
+        team = a_team(plane, sandbox, namespace, sink)
+        with applying(team):
             wait_for(lambda: count(team, "attempt") > 0, "some are under way", pause=0.01)
             operator.kill()
         assert count(team, "keyId") < KEYS, "it was killed in the midst of its work"
@@ -91,15 +104,14 @@ def test_a_killed_operator_leaves_no_key_behind(
         assert operator.stop() == 0
 
 
+@pytest.mark.parametrize("sink", SINKS)
 def test_what_was_deleted_meanwhile_is_revoked(
-    plane: Plane, sandbox: Sandbox, namespaced_operator: Callable[[str], Operator]
+    plane: Plane, sandbox: Sandbox, namespaced_operator: Callable[[str], Operator], sink: Sink
 ):
     """ApiKeys deleted while the operator is down are revoked when it is back."""
     with plane.a_namespace() as namespace:
         operator = namespaced_operator(namespace)
-        team = Team(plane, sandbox, namespace)
-        team.create_admin_secret()
-        team.create_issuer()
+        team = a_team(plane, sandbox, namespace, sink)
         team.create()
         team.ready()
         plaintext = team.text()
@@ -109,15 +121,16 @@ def test_what_was_deleted_meanwhile_is_revoked(
         operator.start()
         team.gone()
         assert not sandbox.accepts(plaintext)
-        assert team.secret() is None
+        assert team.target() is None
 
 
+@alone("secret", "It is refused before any target is looked at.")
 def test_a_cluster_issuer_is_not_served_by_an_operator_of_one_namespace(
     plane: Plane, sandbox: Sandbox, namespaced_operator: Callable[[str], Operator]
 ):
     """The message says what to write instead."""
     with plane.a_namespace() as namespace:
         namespaced_operator(namespace)
-        team = Team(plane, sandbox, namespace)
+        team = TEAMS["secret"](plane, sandbox, namespace)
         team.create(issuerRef={"kind": "ClusterKeyIssuer", "name": "mistral"})
         assert "issuerRef.kind: KeyIssuer" in team.says("ClusterScopeOff")

@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.e2e.conftest import MIN_INTERVAL, operator_of
 from tests.e2e.consumers import PERIOD, consuming
-from tests.e2e.team import GROUP, Team
+from tests.e2e.team import GROUP
+from tests.e2e.vault_team import TEAMS
 from tests.running import wait_for
+from tests.sinks import SINKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from tests.conftest import Plane
+    from tests.e2e.team import Team
     from tests.running import Operator, Sandbox
 
 pytestmark = [pytest.mark.plane, pytest.mark.xdist_group("fleet")]
@@ -62,17 +65,18 @@ def named(seen: dict[str, dict[str, Any]]) -> tuple[set[str], set[str]]:
 def test_a_fleet_rotates_five_times_and_no_consumer_notices(
     plane: Plane, sandbox: Sandbox, tmp_path: Path, record_property: Callable[[str, object], None]
 ):
-    """No refused call, 50 keys made per rotation and not one more, and nothing lives but what a status names."""
+    """Half of them in Vault: no refused call, 50 keys made per rotation and not one more, nothing lives but what a status names."""
     with plane.a_namespace() as namespace:
-        team = Team(plane, sandbox, namespace)
-        team.create_admin_secret()
-        team.create_issuer()
+        team, vaulted = (TEAMS[sink](plane, sandbox, namespace) for sink in SINKS)
+        vaulted.operator_in = namespace
+        vaulted.prepare()
+        teams = {name: vaulted if i % 2 else team for i, name in enumerate(NAMES)}
         operator = operator_of(plane, namespace, tmp_path, "--min-interval", f"{MIN_INTERVAL}s")
         operator.start()
         try:
             rotation = {"schedule": "* * * * *", "overlap": f"{OVERLAP}s"}
             with ThreadPoolExecutor(8) as pool:
-                list(pool.map(lambda name: team.create(name, rotation=rotation), NAMES))
+                list(pool.map(lambda name: teams[name].create(name, rotation=rotation), NAMES))
             first = wait_for(lambda: all_of_this_minute(team), "all have a key of this minute", seconds=180, pause=0.5)
             made = sandbox.posts(f"{namespace}/")
             wanted = {name: status["revision"] + ROTATIONS for name, status in first.items()}
@@ -83,7 +87,7 @@ def test_a_fleet_rotates_five_times_and_no_consumer_notices(
                 side_by_side.update(len(status.get("previous", ())) for status in statuses(team).values())
                 return all_of_this_minute(team, wanted) is not None
 
-            with consuming(team, NAMES) as calls:
+            with consuming(teams) as calls:
                 wait_for(rotated, f"all have rotated {ROTATIONS} times", seconds=60 * (ROTATIONS + 2), pause=PERIOD)
                 posts = sandbox.posts(f"{namespace}/") - made
                 asked = requests_for_keys(operator)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.e2e.together import Scenarios
 from tests.running import wait_for
+from tests.sinks import alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,7 @@ scenarios = Scenarios()
 
 @scenarios
 def an_api_key_becomes_a_working_key_and_dies_with_it(team: Team):
-    """Applied: a working key stands in the Secret and the status tells when it ends. Deleted: it is refused, nothing stays."""
+    """Applied: a working key stands in the target and the status tells when it ends. Deleted: it is refused, nothing stays."""
     team.create(label="Pipeline integration")
     status = team.ready()
     plaintext = team.text()
@@ -40,17 +41,16 @@ def an_api_key_becomes_a_working_key_and_dies_with_it(team: Team):
     assert key["key_id"] == status["keyId"]
     assert key["name"].startswith("Pipeline integration [kw/")
     assert key["workspace_name"] == "search-prod"
-    secret = team.secret()
-    assert secret is not None
-    assert secret["metadata"]["labels"]["keywright.dev/managed"] == "true"
-    assert secret["metadata"]["annotations"]["keywright.dev/key-id"] == status["keyId"]
+    target = team.target()
+    assert target is not None
+    assert target["metadata"]["annotations"]["keywright.dev/key-id"] == status["keyId"]
     assert status == {k: v for k, v in status.items() if v}, "what says nothing is left out"
     uid = key["name"].rpartition("/")[0].rpartition("/")[2]
 
     team.delete()
     team.gone()
     assert not team.sandbox.accepts(plaintext)
-    assert team.secret() is None
+    assert team.target() is None
     assert team.sandbox.live_keys(f"/{uid}/") == []
 
 
@@ -67,27 +67,33 @@ def the_story_is_told_once_in_events(team: Team):
 
 
 @scenarios
-def a_template_fills_the_secret(team: Team):
-    """Each text of the template stands in the Secret with its variables filled in; labels and annotations too."""
-    secret = {
-        "name": "app",
-        "template": {"MISTRAL_API_KEY": "${api_key}", "config.ini": "[mistral]\nkey=${api_key}\nid=${key_id} $$1\n"},
-        "labels": {"app": "search"},
-        "annotations": {"example.com/owner": "search"},
-    }
-    team.create(target={"secret": secret})
+def a_template_fills_the_target(team: Team):
+    """Each text of the template stands there with its variables filled in; an edit of it makes no new key."""
+    template = {"MISTRAL_API_KEY": "${api_key}", "config.ini": "[mistral]\nkey=${api_key}\nid=${key_id} $$1\n"}
+    team.create(target={"secret": {"name": "app", "template": template}})
     status = team.ready()
     plaintext = team.text("app", "MISTRAL_API_KEY")
     assert team.sandbox.accepts(plaintext)
     assert team.text("app", "config.ini") == f"[mistral]\nkey={plaintext}\nid={status['keyId']} $1\n"
-    stands = team.secret("app")
-    assert stands is not None
-    assert stands["metadata"]["labels"]["app"] == "search"
-    assert stands["metadata"]["annotations"]["example.com/owner"] == "search"
-
     team.patch("search", {"spec": {"target": {"secret": {"template": {"config.ini": "key: ${api_key}\n"}}}}})
     wait_for(lambda: team.text("app", "config.ini") == f"key: {plaintext}\n", "the new template is laid out")
-    assert team.ready()["keyId"] == status["keyId"], "an edit of the template makes no new key"
+    assert team.ready()["keyId"] == status["keyId"]
+
+
+@scenarios
+@alone("secret", "target.vault has no labels and annotations to ask for.")
+def labels_and_annotations_stand_on_the_secret(team: Team):
+    """Beside the label that the watch selects by; edited, they are written with the same key."""
+    secret = {"name": "search-key", "labels": {"app": "search"}, "annotations": {"example.com/owner": "search"}}
+    team.create(target={"secret": secret})
+    status = team.ready()
+    assert team.target()["metadata"]["labels"] == {"app": "search", "keywright.dev/managed": "true"}
+    assert team.target()["metadata"]["annotations"]["example.com/owner"] == "search"
+    team.patch("search", {"spec": {"target": {"secret": {"labels": None, "annotations": {"example.com/b": "2"}}}}})
+    wait_for(lambda: "example.com/b" in team.target()["metadata"]["annotations"], "it is written anew")
+    assert team.target()["metadata"]["labels"] == {"keywright.dev/managed": "true"}
+    assert team.ready()["keyId"] == status["keyId"]
+    assert team.made() == 1
 
 
 @scenarios
@@ -142,14 +148,14 @@ def a_spec_change_makes_a_key_that_fits(team: Team):
 
 
 @scenarios.of(deleted="deleted", plaintext="plaintext")
-def a_lost_or_changed_secret_is_repaired_with_a_new_key(team: Team, case: str):
+def a_lost_or_changed_target_is_repaired_with_a_new_key(team: Team, case: str):
     """Deleted, or edited by somebody: a new key is delivered, since nobody has the old plaintext."""
     team.create(rotation={"overlap": "0s"})
     first = team.ready()
     if case == "deleted":
-        team.delete_secret("search-key")
+        team.delete_target()
     else:
-        team.patch_secret("search-key", {"stringData": {"api-key": "somebody's own"}})
+        team.edit_target("search-key", {"stringData": {"api-key": "somebody's own"}})
     status = team.ready(revision=2)
     assert team.sandbox.accepts(team.text())
     wait_for(lambda: [k["key_id"] for k in team.live_keys()] == [status["keyId"]], "one key lives")
@@ -158,17 +164,17 @@ def a_lost_or_changed_secret_is_repaired_with_a_new_key(team: Team, case: str):
 
 @scenarios
 def a_moved_target_takes_its_key_along(team: Team):
-    """Another Secret's name: a key stands there, and the old Secret goes when its key does."""
+    """Another name: a key stands there, and the old target goes when its key does."""
     team.create(rotation={"overlap": "0s"})
     team.ready()
     team.patch("search", {"spec": {"target": {"secret": {"name": "elsewhere"}}}})
     team.ready(revision=2)
     assert team.sandbox.accepts(team.text("elsewhere"))
-    wait_for(lambda: team.secret("search-key") is None, "the old Secret is removed")
+    wait_for(lambda: team.target() is None, "the old one is removed")
 
 
 @scenarios
-def retain_leaves_the_key_and_its_secret_and_a_re_created_api_key_adopts_them(team: Team):
+def retain_leaves_the_key_and_its_target_and_a_re_created_api_key_adopts_them(team: Team):
     """deletionPolicy: Retain keeps both; the same ApiKey applied again takes them over without a new key."""
     team.create(deletionPolicy="Retain")
     first = team.ready()
@@ -186,7 +192,7 @@ def retain_leaves_the_key_and_its_secret_and_a_re_created_api_key_adopts_them(te
     assert team.text() == plaintext
     assert team.sandbox.posts(f"{team.namespace}/search ") == 1
     team.patch("search", {"spec": {"deletionPolicy": "Revoke"}})
-    wait_for(lambda: team.secret()["metadata"].get("ownerReferences"), "the Secret is bound to its ApiKey")
+    wait_for(team.is_bound, "the target is bound to its ApiKey")
     team.delete()
     team.gone()
     assert not team.sandbox.accepts(plaintext)
@@ -194,7 +200,7 @@ def retain_leaves_the_key_and_its_secret_and_a_re_created_api_key_adopts_them(te
 
 @scenarios
 def a_re_created_api_key_gets_a_key_of_its_own(team: Team):
-    """Deleted and applied again at once: the old key is revoked, the Secret ends with the new one's."""
+    """Deleted and applied again at once: the old key is revoked, the target ends with the new one's."""
     team.create()
     old = team.ready()
     plaintext = team.text()

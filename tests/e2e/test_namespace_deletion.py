@@ -1,23 +1,31 @@
-"""K8: a namespace is deleted with its KeyIssuer and the admin key's Secret in it, on the real plane with its namespace controller."""
+"""K8: a namespace is deleted with its KeyIssuer and the admin key's Secret in it, on the real plane with its namespace controller.
+
+Namespaces whose keys stand in Secrets and others whose keys stand in Vault go at the same time: the namespace controller is slow.
+"""
 
 from __future__ import annotations
 
 import secrets
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.conftest import bring_up
-from tests.e2e.team import GROUP, Team
+from tests.e2e.team import GROUP
+from tests.e2e.vault_team import TEAMS
 from tests.running import Operator, Sandbox, wait_for
+from tests.sinks import SINKS, alone
 
 from keywright.devcluster import write_kubeconfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from tests.conftest import Plane
+    from tests.e2e.team import Team
+    from tests.sinks import Sink
 
 pytestmark = [pytest.mark.plane, pytest.mark.xdist_group("ending")]
 
@@ -54,28 +62,35 @@ def absent(tmp_path: Path) -> Iterator[Sandbox]:
     sandbox.stop()
 
 
-def a_team(plane: Plane, sandbox: Sandbox, operator: Operator) -> Team:
+def a_team(plane: Plane, sandbox: Sandbox, operator: Operator, sink: Sink = "secret") -> Team:
     """A namespace of its own, which the test deletes."""
     name = f"ends-{secrets.token_hex(4)}"
     plane.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
-    return Team(plane, sandbox, name, operator)
+    return TEAMS[sink](plane, sandbox, name, operator)
 
 
-def with_issuer(plane: Plane, sandbox: Sandbox, operator: Operator) -> Team:
+def with_issuer(plane: Plane, sandbox: Sandbox, operator: Operator, sink: Sink = "secret") -> Team:
     """A team that has an admin key and a KeyIssuer of its own."""
-    team = a_team(plane, sandbox, operator)
-    team.create_admin_secret()
-    team.create_issuer()
+    team = a_team(plane, sandbox, operator, sink)
+    team.prepare()
     return team
 
 
-def with_cluster_issuer(plane: Plane, sandbox: Sandbox, operator: Operator) -> tuple[Team, Team]:
+def with_cluster_issuer(plane: Plane, sandbox: Sandbox, operator: Operator, sink: Sink = "secret") -> tuple[Team, Team]:
     """A team, and one that keeps an admin key for it: the ClusterKeyIssuer is called after the keeper's namespace."""
-    team, keeper = a_team(plane, sandbox, operator), a_team(plane, sandbox, operator)
+    team, keeper = a_team(plane, sandbox, operator, sink), a_team(plane, sandbox, operator)
+    team.prepare(with_issuer=False)
     keeper.create_admin_secret()
     grants = [{"namespaces": {"names": [team.namespace]}, "workspaces": ["*"]}]
     keeper.create_issuer(keeper.namespace, kind="ClusterKeyIssuer", spec={"grants": grants})
     return team, keeper
+
+
+def all_made(team: Team, names: Sequence[str]) -> set[str]:
+    """ApiKeys of these names, `kept` to be retained; the ids of their keys, once each has one."""
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: team.create(name, deletionPolicy="Retain" if name == "kept" else "Revoke"), names))
+    return {team.ready(name)["keyId"] for name in names}
 
 
 def delete(team: Team) -> None:
@@ -126,74 +141,91 @@ def test_with_the_operator_up_everything_is_revoked_and_the_namespace_goes(
 ):
     """Fifty keys, one in its overlap, one to be retained in a Secret that cannot stay: all dead, for both kinds of issuer.
 
-    Where the platform is away meanwhile, they die once it is back, when the admin key is in the operator's memory and nowhere else.
+    Of those in Vault, whose paths are gone, the retained one lives on in its own: that outlives the namespace. Where the platform is
+    away meanwhile, they die once it is back, when the admin key is in the operator's memory and nowhere else.
     """
-    own = with_issuer(ending, sandbox, keeper)
+    own, vaulted = (with_issuer(ending, sandbox, keeper, sink) for sink in SINKS)
     shared, elsewhere = with_cluster_issuer(ending, sandbox, keeper)
-    away = with_issuer(ending, absent, keeper)
-    names = ["kept", *(f"key-{i:02}" for i in range(50))]
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda name: own.create(name, deletionPolicy="Retain" if name == "kept" else "Revoke"), names))
+    away, away_vaulted = (with_issuer(ending, absent, keeper, sink) for sink in SINKS)
+    few = ["kept", "key-01", "key-02"]
+    all_made(own, ["kept", *(f"key-{i:02}" for i in range(50))])
+    all_made(vaulted, few)
     shared.create(issuerRef={"kind": "ClusterKeyIssuer", "name": elsewhere.namespace})
-    away.create()
-    for name in names:
-        own.ready(name)
     shared.ready()
-    away.ready()
+    for team in (away, away_vaulted):
+        all_made(team, ["search"])
     assert holds_written(ending, own) == 1, "whoever was first held the issuer for all"
-    own.annotate("key-01", rotate="now")
-    own.ready("key-01", revision=2)
-    assert [len(own_keys(team)) for team in (own, shared, away)] == [52, 1, 1]
+    for team in (own, vaulted):
+        team.annotate("key-01", rotate="now")
+        team.ready("key-01", revision=2)
+    teams = (own, vaulted, shared, away, away_vaulted)
+    assert [len(own_keys(team)) for team in teams] == [52, 4, 1, 1, 1]
 
     absent.stop()
-    for team in (own, shared, away):
+    for team in teams:
         delete(team)
-    away.says("RevocationFailed", of_type="Reconciling")
-    wait_for(lambda: away.secret("mistral-admin") is None, "the admin key is gone", seconds=PATIENCE)
+    for team in (away, away_vaulted):
+        team.says("RevocationFailed", of_type="Reconciling")
+        wait_for(lambda team=team: team.secret("mistral-admin") is None, "the admin key is gone", seconds=PATIENCE)
     absent.start()
-    for team in (own, shared, away):
+    kept = vaulted.text("kept-key")
+    for team in teams:
         goes(team)
-        assert own_keys(team) == []
+        assert len(own_keys(team)) == (team is vaulted)
+    assert sandbox.accepts(kept)
+    assert vaulted.text("kept-key") == kept
+    assert [vaulted.target(f"{name}-key") for name in few[1:]] == [None, None]
+    assert away_vaulted.target() is None
     assert finalizers(ending, f"clusterkeyissuers/{elsewhere.namespace}") == []
 
 
 def test_with_the_operator_away_it_is_said_counted_and_released(ending: Plane, sandbox: Sandbox, keeper: Operator):
-    """Deleted meanwhile, the admin key is gone: each ApiKey says so, a metric counts, abandon lets go and names. A cluster issuer's die."""
-    own = with_issuer(ending, sandbox, keeper)
-    shared, elsewhere = with_cluster_issuer(ending, sandbox, keeper)
+    """Deleted meanwhile, the admin key is gone: each ApiKey says so, a metric counts, abandon lets go and names. A cluster issuer's die.
+
+    What stands in Vault and nobody can log in to remove any more is dead, left, and named.
+    """
+    teams = [with_issuer(ending, sandbox, keeper, sink) for sink in SINKS]
+    granted = [with_cluster_issuer(ending, sandbox, keeper, sink) for sink in SINKS]
+    shared, in_vault = (team for team, _ in granted)
     names = ("one", "two")
-    for name in names:
-        own.create(name)
-    shared.create(issuerRef={"kind": "ClusterKeyIssuer", "name": elsewhere.namespace})
-    key_ids = {own.ready(name)["keyId"] for name in names}
-    shared.ready()
+    key_ids = {team.namespace: all_made(team, names) for team in teams}
+    for team, elsewhere in granted:
+        team.create(issuerRef={"kind": "ClusterKeyIssuer", "name": elsewhere.namespace})
+        team.ready()
     assert keeper.series("keywright_irrevocable_keys") == [({}, 0.0)]
     assert keeper.stop() == 0
-    delete(own)
-    delete(shared)
-    wait_for(lambda: own.secret("mistral-admin") is None, "the admin key goes first", seconds=PATIENCE)
-    assert own.exists("one")
-    assert not is_gone(shared)
+    for team in (*teams, shared, in_vault):
+        delete(team)
+    for team in teams:
+        wait_for(lambda team=team: team.secret("mistral-admin") is None, "the admin key goes first", seconds=PATIENCE)
+        assert team.exists("one")
+    stores = f"{GROUP}/namespaces/{in_vault.namespace}/vaultstores"
+    wait_for(lambda: not ending.call("GET", stores)["items"], "the store goes first", seconds=PATIENCE)
+    assert (is_gone(shared), is_gone(in_vault)) == (False, False)
     since = len(keeper.said())
     keeper.start()
-    for name in names:
-        message = own.says("IssuerCredentialsGone", name, of_type="Stalled")
-        assert f"Secret {own.namespace}/mistral-admin" in message
+    for team, name in product(teams, names):
+        message = team.says("IssuerCredentialsGone", name, of_type="Stalled")
+        assert f"Secret {team.namespace}/mistral-admin" in message
         assert 'keywright.dev/abandon: "true"' in message
-        assert own.condition(name)["reason"] == "IssuerCredentialsGone"
-    wait_for(lambda: keeper.series("keywright_irrevocable_keys") == [({}, 2.0)], "both keys are counted")
-    assert {key["key_id"] for key in own_keys(own)} == key_ids
+        assert team.condition(name)["reason"] == "IssuerCredentialsGone"
+    wait_for(lambda: keeper.series("keywright_irrevocable_keys") == [({}, 4.0)], "all keys are counted")
+    assert {team.namespace: {key["key_id"] for key in own_keys(team)} for team in teams} == key_ids
     assert has_issuer(ending, "keyissuers", "mistral")
-    for name in names:
-        own.annotate(name, abandon="true")
-    goes(own)
-    goes(shared)
-    assert own_keys(shared) == []
+    for team, name in product(teams, names):
+        team.annotate(name, abandon="true")
+    for team in (*teams, shared, in_vault):
+        goes(team)
+    assert own_keys(shared) + own_keys(in_vault) == []
     assert keeper.series("keywright_irrevocable_keys") == [({}, 0.0)]
-    warned = [line for line in keeper.said()[since:].splitlines() if "WARNING" in line and "Released by" in line]
-    assert all(any(key_id in line for line in warned) for key_id in key_ids)
+    warned = [line for line in keeper.said()[since:].splitlines() if "WARNING" in line]
+    released = [line for line in warned if "Released by" in line]
+    assert all(any(key_id in line for line in released) for key_id in set().union(*key_ids.values()))
+    assert in_vault.target() is not None
+    assert [line for line in warned if in_vault.called("search-key") in line and "still holds" in line]
 
 
+@alone("secret", "It is about issuers: no target is looked at.")
 def test_issuers_wait_for_their_last_key_and_unused_ones_for_nobody(ending: Plane, sandbox: Sandbox, keeper: Operator):
     """Deleted while a key is of it, an issuer makes none and goes with that key; a ClusterKeyIssuer too; never used, it goes at once."""
     own = with_issuer(ending, sandbox, keeper)

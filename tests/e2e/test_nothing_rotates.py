@@ -1,11 +1,13 @@
 """Nothing else rotates: what happens to operators and ApiKeys every day costs no key. Counted at the platform, for each.
 
+One namespace has ApiKeys of all sorts with Secrets and the same with paths in Vault, so that each disturbance meets both at once.
+
 Here: restart, crash, upgrade, another leader, edits of metadata. Elsewhere, and counted there:
 a backup restored, with and without status and Secret: tests/chaos/test_hands.py::restored_from_a_saved_copy;
 a wiped status: tests/chaos/test_hands.py::a_status_that_is_wiped;
 a status of a newer version: tests/chaos/test_versions.py::test_a_status_that_a_newer_version_wrote;
 etcd restored to yesterday: tests/chaos/test_versions.py::test_etcd_restored_to_yesterday;
-pruned and applied again under Retain: tests/e2e/test_life.py::retain_leaves_the_key_and_its_secret_and_a_re_created_api_key_adopts_them.
+pruned and applied again under Retain: tests/e2e/test_life.py::retain_leaves_the_key_and_its_target_and_a_re_created_api_key_adopts_them.
 """
 
 from __future__ import annotations
@@ -19,29 +21,44 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.conftest import ROOT
 from tests.e2e.conftest import operator_of
-from tests.e2e.team import GROUP, MERGE, Team
+from tests.e2e.team import GROUP, MERGE
+from tests.e2e.vault_team import TEAMS
 from tests.running import wait_for
+from tests.sinks import SINKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tests.conftest import Plane
+    from tests.e2e.team import Team
     from tests.running import Operator, Sandbox
 
 pytestmark = [pytest.mark.plane, pytest.mark.xdist_group("quiet")]
 
 FLAGS = ("--leader-elect", "--lease-duration", "5s", "--min-interval", "1s")
 """The storm guard is out of the way: it would hide a key that is asked for."""
-NAMES = ("plain", "scheduled", "dated", "triggered", "retained")
+SORTS = ("plain", "scheduled", "dated", "triggered", "retained")
+NAMES = tuple(f"{sort}-{sink}" for sort in SORTS for sink in SINKS)
+TRIGGERED = tuple(name for name in NAMES if name.startswith("triggered"))
 
 
 @dataclass
 class Quiet:
-    """A team whose ApiKeys are at rest, of all sorts, and the operator that works."""
+    """A namespace whose ApiKeys are at rest, of all sorts in both sinks, and the operator that works. `team`: any of the `teams`."""
 
-    team: Team
+    teams: tuple[Team, ...]
     operator: Operator
+
+    @property
+    def team(self) -> Team:
+        """For what has nothing to do with a target."""
+        return self.teams[0]
+
+    def accepted(self, name: str) -> bool:
+        """Whether what stands in an ApiKey's target works."""
+        [team] = (team for team in self.teams if name.endswith(team.sink))
+        return team.sandbox.accepts(team.text(f"{name}-key"))
 
     def objects(self) -> dict[str, dict[str, Any]]:
         """By name."""
@@ -88,32 +105,45 @@ class Quiet:
         assert self.team.sandbox.posts(where) == posts
         assert self.keys() == keys
         assert {key["key_id"] for key in self.team.sandbox.live_keys(where)} == live
-        assert all(self.team.sandbox.accepts(self.team.text(f"{name}-key")) for name in NAMES)
+        assert all(self.accepted(name) for name in NAMES)
 
 
 @pytest.fixture(scope="module")
 def quiet(plane: Plane, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Quiet]:
-    """One of each sort, one in an overlap; an operator under a lease, with the rights of manifests/namespaced alone."""
+    """One of each sort in each sink, one in an overlap; an operator under a lease, with the rights of manifests/namespaced alone."""
     with plane.a_namespace() as namespace:
-        team = Team(plane, sandbox, namespace)
-        team.create_admin_secret()
+        teams = tuple(TEAMS[sink](plane, sandbox, namespace) for sink in SINKS)
+        teams[0].create_admin_secret()
         spec = {"inventoryInterval": "2s", "requests": {"perSecond": 1000, "burst": 1000, "timeout": "3s"}}
-        team.create_issuer(spec=spec)
+        teams[0].create_issuer(spec=spec)
         operator = operator_of(plane, namespace, tmp_path_factory.mktemp("quiet"), *FLAGS)
         operator.start()
-        day = (datetime.now(UTC) + timedelta(days=30)).date()
-        team.create("plain")
-        team.create("scheduled", rotation={"schedule": "0 3 1 1 *", "timeZone": "Europe/Paris", "renewBefore": "10d"})
-        team.create("dated", expiry={"date": str(day)})
-        team.create("triggered", annotations={"keywright.dev/rotate": "at first"})
-        team.create("retained", deletionPolicy="Retain")
-        for name in NAMES:
-            team.ready(name)
-        team.annotate("triggered", rotate="again")
-        team.ready("triggered", revision=2)
-        yield Quiet(team, operator)
+        for team in teams:
+            apply(team)
+        for team in teams:
+            for sort in SORTS:
+                team.ready(f"{sort}-{team.sink}")
+            team.annotate(f"triggered-{team.sink}", rotate="again")
+            team.ready(f"triggered-{team.sink}", revision=2)
+        yield Quiet(teams, operator)
         assert operator.stop() == 0
         assert "Traceback" not in operator.said()
+
+
+def apply(team: Team) -> None:
+    """One of each sort, called after where its key stands."""
+    team.operator_in = team.namespace
+    team.prepare(with_issuer=False)
+    day = (datetime.now(UTC) + timedelta(days=30)).date()
+    of_sorts: dict[str, dict[str, Any]] = {
+        "plain": {},
+        "scheduled": {"rotation": {"schedule": "0 3 1 1 *", "timeZone": "Europe/Paris", "renewBefore": "10d"}},
+        "dated": {"expiry": {"date": str(day)}},
+        "triggered": {"annotations": {"keywright.dev/rotate": "at first"}},
+        "retained": {"deletionPolicy": "Retain"},
+    }
+    for sort in SORTS:
+        team.create(f"{sort}-{team.sink}", **of_sorts[sort])
 
 
 def test_a_restart_costs_no_key(quiet: Quiet):
@@ -144,7 +174,7 @@ def test_an_upgrade_costs_no_key(quiet: Quiet):
                 "next": {"action": "Verify", "reason": "It is tried again."},
                 **dict.fromkeys(("recentIssuances", "renewalTime", "lastUsed", "issuedAs", "handled")),
             }
-            if name == "triggered":
+            if name in TRIGGERED:
                 del status["handled"]  # what was answered every version knows
             path = f"{GROUP}/namespaces/{team.namespace}/apikeys/{name}/status"
             team.plane.call("PATCH", path, {"status": status}, content_type=MERGE)
@@ -185,6 +215,8 @@ def test_edits_of_metadata_cost_no_key(quiet: Quiet):
                     "keywright.dev/note": value,
                 }
                 team.patch(name, {"metadata": {"labels": labels, "annotations": annotations}})
-        team.patch("triggered", {"metadata": {"annotations": {"keywright.dev/rotate": None}}})
+        for name in TRIGGERED:
+            team.patch(name, {"metadata": {"annotations": {"keywright.dev/rotate": None}}})
         wait_for(quiet.at_rest, "all is at rest without the trigger")
-        team.annotate("triggered", rotate="again")
+        for name in TRIGGERED:
+            team.annotate(name, rotate="again")

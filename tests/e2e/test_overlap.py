@@ -21,7 +21,7 @@ scenarios = Scenarios()
 
 @scenarios
 def without_an_overlap_who_holds_the_old_key_is_refused_at_once(team: Team):
-    """overlap: 0s, as documented: no older key outlives the delivery; who reads the Secret again goes on."""
+    """overlap: 0s, as documented: no older key outlives the delivery; who reads the target again goes on."""
     team.create(rotation={"overlap": "0s"})
     team.ready()
     held = team.text()
@@ -36,10 +36,10 @@ def without_an_overlap_who_holds_the_old_key_is_refused_at_once(team: Team):
 
 @scenarios
 def a_rotation_during_an_overlap_keeps_both_old_keys_each_for_its_own_time(team: Team):
-    """The first ends when it was to end, the second later, and whoever reads the Secret notices neither."""
+    """The first ends when it was to end, the second later, and whoever reads the target notices neither."""
     team.create(rotation={"overlap": "15s"})
     team.ready()
-    with consuming(team, ["search"]) as calls:
+    with consuming({"search": team}) as calls:
         first = team.text()
         team.annotate("search", rotate="now")
         [first_entry] = team.ready(revision=2)["previous"]
@@ -62,10 +62,10 @@ def a_rotation_during_an_overlap_keeps_both_old_keys_each_for_its_own_time(team:
 
 @scenarios
 def a_consumer_notices_a_key_that_dies_under_it(team: Team):
-    """What the others rely on: a key that is revoked by hand while it stands in the Secret is a refused call."""
+    """What the others rely on: a key that is revoked by hand while it stands in the target is a refused call."""
     team.create()
     status = team.ready()
-    with consuming(team, ["search"]) as calls:
+    with consuming({"search": team}) as calls:
         wait_for(lambda: calls.made, "a call is answered")
         assert calls.refused == []
         team.sandbox.call("DELETE", f"/v1/admin/api-keys/{status['keyId']}")

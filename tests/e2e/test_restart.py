@@ -16,6 +16,7 @@ from tests.conftest import grant
 from tests.e2e.team import MERGE
 from tests.e2e.together import Scenarios
 from tests.running import wait_for
+from tests.sinks import alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -189,6 +190,7 @@ def an_old_key_outlives_no_rollout_that_was_complete_before_its_overlap(team: Te
 
 
 @scenarios
+@alone("secret", "It is about the workload, whatever its key stands in.")
 def a_missing_workload_is_a_warning_and_holds_nothing_up(team: Team):
     """Ready, with an event that says what to correct; the old key ends at once, as its overlap of none has it."""
     may_restart(team)
@@ -203,6 +205,7 @@ def a_missing_workload_is_a_warning_and_holds_nothing_up(team: Team):
 
 
 @scenarios
+@alone("secret", "It is about the workload, whatever its key stands in.")
 def without_the_role_it_is_a_warning_that_names_the_manifest(team: Team):
     """The operator of manifests/ alone may not touch a workload; once the Role is bound, the next key restarts it."""
     web = Web(team)
@@ -235,6 +238,7 @@ def a_compromised_key_ends_at_once_and_its_consumers_are_restarted(team: Team):
 
 
 @scenarios
+@alone("secret", "It is about the workload, whatever its key stands in.")
 def argo_rollouts_are_restarted_and_waited_for(team: Team):
     """One with a pod template of its own by that; one that has another's says which to name."""
     team.plane.kubectl("apply", "--server-side", "-f", "-", stdin=_yaml(ROLLOUTS))

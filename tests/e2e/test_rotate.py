@@ -12,6 +12,7 @@ import pytest
 from tests.e2e.team import GROUP
 from tests.e2e.together import Scenarios
 from tests.running import wait_for
+from tests.sinks import alone
 
 from keywright.devcluster import write_kubeconfig
 
@@ -42,7 +43,7 @@ def annotations(team: Team, name: str = "search") -> dict[str, str]:
 
 @scenarios
 def it_waits_until_the_new_keys_stand(team: Team):
-    """Two at once: status 0, a line for each on stdout, and at that moment the Secrets hold keys that work."""
+    """Two at once: status 0, a line for each on stdout, and at that moment the targets hold keys that work."""
     for name in ("search", "billing"):
         team.create(name)
     before = {name: team.ready(name)["keyId"] for name in ("search", "billing")}
@@ -55,7 +56,9 @@ def it_waits_until_the_new_keys_stand(team: Team):
         assert status["revision"] == 2
         assert status["handled"]["rotate"] == annotations(team, name)["keywright.dev/rotate"]
         assert status["keyId"] != before[name]
-        assert line.startswith(f"{name}: Key {status['maskedKey']} stands in Secret {name}-key; the one before, ")
+        assert line.startswith(
+            f"{name}: Key {status['maskedKey']} stands in {team.called(f'{name}-key')}; the one before, "
+        )
         assert team.sandbox.accepts(team.text(f"{name}-key"))
     assert team.sandbox.accepts(old), "the overlap"
     assert old not in said.stdout + said.stderr
@@ -70,7 +73,7 @@ def a_compromised_key_is_dead_when_it_returns(team: Team):
     first = team.text()
     asked = rotate(team, "search")
     assert asked.returncode == 0, asked.stderr
-    assert asked.stdout.startswith("search: Asked. A new key goes into Secret search-key; the current one, ")
+    assert asked.stdout.startswith(f"search: Asked. A new key goes into {team.called('search-key')}; the current one, ")
     team.ready(revision=2)
     second = team.text()
     said = rotate(team, "search", "--compromised", "--wait")
@@ -82,6 +85,7 @@ def a_compromised_key_is_dead_when_it_returns(team: Team):
 
 
 @scenarios
+@alone("secret", "It ends before any target is looked at.")
 def a_wrong_name_leaves_nothing_half_done(team: Team):
     """One sentence, status 1, and the right names are not asked for either."""
     team.create()
@@ -114,6 +118,7 @@ def a_dry_run_changes_nothing(team: Team):
 
 
 @scenarios
+@alone("secret", "It ends before any target is looked at.")
 def a_suspended_one_is_not_waited_for(team: Team):
     """Status 1 with the remedy; the request stands, and costs one key once it is resumed."""
     team.create()
@@ -132,6 +137,7 @@ def a_suspended_one_is_not_waited_for(team: Team):
 
 
 @scenarios
+@alone("secret", "It ends before any target is looked at.")
 def who_may_not_patch_is_told_so(team: Team):
     """One line that names the right, status 1; nothing was asked for."""
     team.create()

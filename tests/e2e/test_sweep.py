@@ -158,6 +158,18 @@ def test_a_retained_key_is_listed_apart_and_survives(team: Team):
     assert team.sandbox.accepts(plaintext)
 
 
+def test_where_there_are_stores_it_says_that_vault_is_not_read(team: Team):
+    """A key that Retain left there is among the strays: said before anybody is asked, and only where there are strays."""
+    store = {"address": "https://vault.invalid:8200", "auth": {"kubernetes": {"role": "none"}}}
+    body = {"apiVersion": "keywright.dev/v1alpha1", "kind": "VaultStore", "metadata": {"name": "vault"}, "spec": store}
+    team.plane.call("POST", f"{GROUP}/namespaces/{team.namespace}/vaultstores", body)
+    assert "Vault" not in Person(team).sweep().stderr
+    a_stray(team)
+    said = Person(team).sweep("--revoke", answer="n").stderr
+    assert said.index("paths in Vault are not read") < said.index("Revoke this key?")
+    assert "vaultstore/" in said
+
+
 def test_a_caller_who_sees_one_namespace_only_revokes_nothing(team: Team, tmp_path: Path):
     """Under the rights of manifests/namespaced: shown, with a warning; another namespace might hold the key."""
     old, plaintext = a_stray(team)

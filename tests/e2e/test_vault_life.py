@@ -1,4 +1,4 @@
-"""The promises of test_life.py once more with the keys in a real Vault, and what is Vault's own.
+"""What is Vault's own in the life of a key: who may log in, policies, versions, other people's fields, and nothing in the cluster.
 
 The operator has the rights of manifests/ and, in each namespace, the Role of examples/vault/; it logs in to Vault as the
 namespace's ServiceAccount.
@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import base64
 import json
-import secrets
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.e2e import test_life
 from tests.e2e.together import Scenarios
 from tests.e2e.vault_team import VaultTeam
 from tests.running import wait_for
-from tests.vaults import vault_of
+from tests.sinks import Alone, alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,39 +25,9 @@ if TYPE_CHECKING:
     from tests.running import Operator, Sandbox
 
 pytestmark = [pytest.mark.plane, pytest.mark.xdist_group("served")]
-scenarios = Scenarios()
-
-for promise in (
-    test_life.an_api_key_becomes_a_working_key_and_dies_with_it,
-    test_life.the_story_is_told_once_in_events,
-    test_life.rotation_overlaps_and_then_ends_the_old_key,
-    test_life.a_compromised_key_dies_at_once,
-    test_life.a_spec_change_makes_a_key_that_fits,
-    test_life.a_moved_target_takes_its_key_along,
-    test_life.retain_leaves_the_key_and_its_secret_and_a_re_created_api_key_adopts_them,
-    test_life.a_re_created_api_key_gets_a_key_of_its_own,
-    test_life.a_suspended_api_key_waits_and_says_so,
-    test_life.ten_triggers_in_a_second_are_one_rotation,
-):
-    scenarios(promise)
-scenarios.of(deleted="deleted", plaintext="plaintext", record="record")(
-    test_life.a_lost_or_changed_secret_is_repaired_with_a_new_key
-)
-
-
-@scenarios
-def a_template_fills_the_path(team: VaultTeam):
-    """Each text in a field of its own; an edit of it makes no new key."""
-    team.create(
-        target={"secret": {"name": "app", "template": {"MISTRAL_API_KEY": "${api_key}", "ini": "id=${key_id} $$1"}}}
-    )
-    status = team.ready()
-    plaintext = team.text("app", "MISTRAL_API_KEY")
-    assert team.sandbox.accepts(plaintext)
-    assert team.text("app", "ini") == f"id={status['keyId']} $1"
-    team.patch("search", {"spec": {"target": {"secret": {"template": {"MISTRAL_API_KEY": "key: ${api_key}"}}}}})
-    wait_for(lambda: team.text("app", "MISTRAL_API_KEY") == f"key: {plaintext}", "the new template is laid out")
-    assert team.ready()["keyId"] == status["keyId"]
+KEY_LENGTH = 32
+"""A template's other texts are read, too."""
+scenarios = Scenarios(alone=Alone("vault", "It is about what Vault alone has."))
 
 
 @scenarios
@@ -218,50 +186,22 @@ def a_store_that_is_gone_does_not_hold_its_api_keys(team: VaultTeam):
 
 
 @pytest.mark.parametrize("scenario", scenarios.names)
-def test_life_in_vault(
-    scenario: str, request: pytest.FixtureRequest, served_plane: Plane, sandbox: Sandbox, operator: Operator
-):
+def test_life_in_vault(scenario: str, outcome: Callable[[Scenarios, str], None]):
     """What the scenario's own sentence says."""
-    vault = vault_of(served_plane)
-
-    def put_on(play: Callable[[VaultTeam], None], with_issuer: bool) -> None:  # noqa: FBT001 -- as Scenarios hands it over
-        with served_plane.a_namespace() as namespace:
-            team = VaultTeam(served_plane, sandbox, namespace, operator, vault)
-            team.create_admin_secret()
-            team.create_store()
-            if with_issuer:
-                team.create_issuer()
-            try:
-                play(team)
-            finally:
-                SHOWN.update(found for name in ("search-key", "app", "elsewhere") for found in _texts(team, name))
-
-    scenarios.played(scenario, request, put_on)
+    outcome(scenarios, scenario)
 
 
-SHOWN: set[str] = set()
-"""Plaintexts that stood in Vault."""
-
-
-def _texts(team: VaultTeam, name: str) -> list[str]:
-    data = team.vault.data(team.path(name)) or {}
-    return [value for key, value in data.items() if key in ("api-key", "MISTRAL_API_KEY") and len(value) == 32]
-
-
+@alone("vault", "A Secret is an object in the cluster: tests/e2e/test_canary.py looks where else its plaintext stands.")
 def test_a_plaintext_in_vault_is_nowhere_in_the_cluster(served_plane: Plane, sandbox: Sandbox, operator: Operator):
     """Not a byte of it in etcd's files, in the operator's log at DEBUG, or in an event: neither plain nor in base64, at any offset."""
-    vault = vault_of(served_plane)
     with served_plane.a_namespace() as namespace:
-        team = VaultTeam(served_plane, sandbox, namespace, operator, vault)
-        team.create_admin_secret()
-        team.create_store()
-        team.create_issuer()
+        team = VaultTeam(served_plane, sandbox, namespace, operator)
+        team.prepare()
         team.create(rotation={"overlap": "0s"})
-        plaintexts = set(SHOWN)
-        team.ready()
         for revision in (1, 2, 3, 4):
             team.rotated(revision)
-            plaintexts.add(team.text())
+            team.text()
+        plaintexts = {text for text in team.vault.shown if len(text) == KEY_LENGTH}
         assert len(plaintexts) >= 4
         events = json.dumps(served_plane.call("GET", "/api/v1/events")["items"]).encode()
         etcd = served_plane.cluster.directory / "etcd"
@@ -273,28 +213,6 @@ def test_a_plaintext_in_vault_is_nowhere_in_the_cluster(served_plane: Plane, san
         for plaintext in plaintexts:
             held = [str(place) for place, content in places.items() if _found(plaintext.encode(), content)]
             assert held == []
-
-
-def test_a_namespace_ends_with_its_keys_in_vault(served_plane: Plane, sandbox: Sandbox, operator: Operator):
-    """K8: store, ServiceAccount and the right to its tokens go at once: the key dies, its path goes with the login that is held."""
-    vault, namespace = vault_of(served_plane), f"ends-{secrets.token_hex(4)}"
-    served_plane.call("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
-    team = VaultTeam(served_plane, sandbox, namespace, operator, vault)
-    team.create_admin_secret()
-    team.create_store()
-    team.create_issuer()
-    team.create()
-    team.ready()
-    plaintext = team.text()
-    served_plane.call("DELETE", f"/api/v1/namespaces/{namespace}")
-
-    def gone() -> bool:
-        items = served_plane.call("GET", "/api/v1/namespaces")["items"]
-        return namespace not in {item["metadata"]["name"] for item in items}
-
-    wait_for(gone, f"{namespace} is gone", seconds=120)
-    assert not sandbox.accepts(plaintext)
-    assert vault.metadata(team.path("search-key")) is None
 
 
 def _found(secret: bytes, content: bytes) -> bool:

@@ -64,6 +64,15 @@ async def test_it_finds_strays_and_keeps_retained_keys_apart():
     assert [stray.key.key_id for _, stray in lost.strays] == [theirs]
 
 
+async def test_stores_that_are_not_read_are_named():
+    """What Retain left in Vault is among the strays: whoever sweeps is told where to look."""
+    world = World()
+    assert (await a_sweeper(world).look([MISTRAL])).stores == ()
+    spec = {"address": "https://vault:8200", "auth": {"kubernetes": {"role": "keywright"}}}
+    world.cluster.create("VaultStore", ResourceKey("search", "vault"), spec)
+    assert (await a_sweeper(world).look([MISTRAL])).stores == (("VaultStore", "search", "vault"),)
+
+
 async def test_a_key_that_is_being_issued_meanwhile_is_no_stray():
     """It is listed first and looked for in statuses afterwards, at whatever moment of an issuance the listing falls."""
     met = World()

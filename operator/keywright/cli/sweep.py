@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["sweep"]
 
+_STORES_NAMED = 3
 _COLUMNS = ("KEY ID", "KEY", "NAME", "WORKSPACE", "CREATED", "EXPIRES", "LAST USED", "ISSUER")
 
 
@@ -57,9 +58,10 @@ def sweep(  # noqa: PLR0917 - options of a command are no positional arguments
 
     A stray carries the tag of this cluster's operator in its name; no ApiKey names it, nor a delivered record in a
     Secret. The operator reports strays and never revokes one: another cluster restored from the same backup may hold it,
-    so look at LAST USED first. Keys that deletionPolicy: Retain left are listed apart and never revoked; a key without
-    the tag is never touched. It works with your own rights: list ApiKeys, issuers and Secrets in all namespaces, and read
-    the Secret with the admin key.
+    so look at LAST USED first. Keys that deletionPolicy: Retain left in a Secret are listed apart and never revoked; Vault
+    is not read, so those that it left there are among the strays, and it says so. A key without the tag is never touched.
+    It works with your own rights: list ApiKeys, issuers and Secrets in all namespaces, and read the Secret with the admin
+    key.
 
     For example:
 
@@ -82,6 +84,8 @@ def sweep(  # noqa: PLR0917 - options of a command are no positional arguments
     seen = asyncio.run(_look(reach, issuer))
     if output is OutputFormat.TABLE:
         _show(seen)
+    if seen.strays and seen.found.stores:
+        _name_stores(seen.found.stores)
     outcomes: dict[str, _Outcome] = {}
     if revoke and seen.found.strays:
         _may_revoke(seen, asked=yes, lost=cluster_id is not None)
@@ -157,7 +161,7 @@ async def _revoke(reach: Reach, issuer: str | None, seen: _Seen) -> dict[str, _O
         async with sweeping(reach, issuer, told) as sweep:
             again = await sweep.sweeper.look(sweep.issuers)
             for ref, error in again.failures:
-                typer.echo(f"keywright: {_issuer(ref)} could not be looked at again: {error}", err=True)
+                typer.echo(f"keywright: {_named(ref)} could not be looked at again: {error}", err=True)
             now = {stray.key.key_id: ref for ref, stray in again.strays}
             for key_id in seen.strays:
                 if key_id not in now:
@@ -186,6 +190,16 @@ def _show(seen: _Seen) -> None:
         say_table((*_COLUMNS, "SECRET"), [(*_cells(ref, kept.key), str(kept.place)) for ref, kept in retained])
 
 
+def _name_stores(stores: tuple[Ref, ...]) -> None:
+    """Before anybody is asked: a key that was left in Vault on purpose looks as if it were nobody's."""
+    names = ", ".join(map(_named, stores[:_STORES_NAMED])) + (" and others" if len(stores) > _STORES_NAMED else "")
+    typer.echo(
+        f"keywright: paths in Vault are not read ({names}): a key that deletionPolicy: Retain left there is among the strays. "
+        "The path that holds it says so in its field keywright.dev/key-id.",
+        err=True,
+    )
+
+
 def _report(seen: _Seen, outcomes: dict[str, _Outcome], output: OutputFormat) -> None:
     from keywright.cli.output import say, say_document  # noqa: PLC0415 - as above
 
@@ -207,7 +221,7 @@ def _report(seen: _Seen, outcomes: dict[str, _Outcome], output: OutputFormat) ->
 def _complain(seen: _Seen, outcomes: dict[str, _Outcome]) -> None:
     """What a person must know besides the result."""
     for ref, error in seen.found.failures:
-        typer.echo(f"keywright: {_issuer(ref)} could not be looked at: {error}", err=True)
+        typer.echo(f"keywright: {_named(ref)} could not be looked at: {error}", err=True)
     if not seen.whole:
         typer.echo(
             f"keywright: you may list ApiKeys and Secrets in namespace {seen.namespace} only: keys of others look like strays.",
@@ -221,7 +235,7 @@ def _complain(seen: _Seen, outcomes: dict[str, _Outcome]) -> None:
         )
 
 
-def _issuer(ref: Ref) -> str:
+def _named(ref: Ref) -> str:
     kind, namespace, name = ref
     return f"{kind.lower()}/{name}" + (f" in {namespace}" if namespace else "")
 
@@ -235,7 +249,7 @@ def _cells(ref: Ref, key: ListedKey) -> tuple[str, ...]:
         f"{key.created_at:%Y-%m-%dT%H:%M:%SZ}" if key.created_at else "unknown",
         str(key.expires_on or "never"),
         str(key.last_used or "never"),
-        _issuer(ref),
+        _named(ref),
     )
 
 

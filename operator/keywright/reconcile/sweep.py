@@ -30,12 +30,14 @@ __all__ = ["Findings", "Sweeper", "chosen"]
 class Findings:
     """Each with the issuer that listed it; a key that several issuers of one organization list counts once.
 
-    `failures`: issuers that could not be asked, and why.
+    `failures`: issuers that could not be asked, and why. `stores`: what stands in them was not read, so that a key that was left there
+    on purpose is among the strays.
     """
 
     strays: tuple[tuple[Ref, Stray], ...]
     retained: tuple[tuple[Ref, Retained], ...]
     failures: tuple[tuple[Ref, KeywrightError], ...]
+    stores: tuple[Ref, ...]
 
 
 def chosen(issuers: Iterable[Object], namespace: str, wanted: str | None) -> list[Ref]:
@@ -117,7 +119,11 @@ class Sweeper:
                 strays.setdefault(stray.key.key_id, (ref, stray))
             for kept in found.retained:
                 retained.setdefault(kept.key.key_id, (ref, kept))
-        return Findings(tuple(strays.values()), tuple(retained.values()), tuple(failures))
+        stores = [
+            (store["kind"], store["metadata"].get("namespace"), store["metadata"]["name"])
+            for store in self._cluster.stores()
+        ]
+        return Findings(tuple(strays.values()), tuple(retained.values()), tuple(failures), tuple(stores))
 
     async def revoke(self, ref: Ref, key_id: KeyId) -> None:
         """Delete one key at the issuer that listed it. Raises what the issuer raises."""
