@@ -6,8 +6,11 @@ Also kubectl's: it runs `kubectl_complete-keywright` from the PATH, with the wor
 from __future__ import annotations
 
 import asyncio
+import io
 import os
+import shlex
 import sys
+from contextlib import redirect_stdout, suppress
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import typer
@@ -54,13 +57,9 @@ def namespaces(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def contexts(ctx: typer.Context, incomplete: str) -> list[str]:
     """The kubeconfig's contexts."""
-    from kubernetes.config import list_kube_config_contexts  # noqa: PLC0415 - only a Tab waits for it
+    from keywright.adapters.kube_login import contexts_of  # noqa: PLC0415 - only a Tab waits for it
 
-    try:
-        found, _ = list_kube_config_contexts(ctx.params.get("kubeconfig") or os.environ.get("KUBECONFIG"))
-    except Exception:  # noqa: BLE001 - the loader raises what it likes, and a Tab has nobody to tell
-        return []
-    return [context["name"] for context in found if context["name"].startswith(incomplete)]
+    return [name for name in contexts_of(ctx.params.get("kubeconfig")) if name.startswith(incomplete)]
 
 
 def _names(ctx: typer.Context, paths: Callable[[str], Iterable[tuple[str, str]]]) -> list[str]:
@@ -94,15 +93,22 @@ async def _list(api: KubeApi, path: str, prefix: str) -> list[str]:
 
 
 def complete_for_kubectl() -> NoReturn:
-    """The program `kubectl_complete-keywright`: the words after `kubectl keywright`, the last one unfinished."""
-    from click.shell_completion import ShellComplete  # noqa: PLC0415 - as above
+    """The program `kubectl_complete-keywright`: the words after `kubectl keywright`, the last one unfinished.
 
-    from keywright.cli.main import app  # noqa: PLC0415
+    Asks Typer as fish would, which is answered as cobra answers: a line for each, the value, a tab, and what it is.
+    """
+    from keywright.cli.main import app  # noqa: PLC0415 - as above
 
     *words, incomplete = sys.argv[1:] or [""]
-    completer = ShellComplete(typer.main.get_command(app), {}, "keywright", "_KEYWRIGHT_COMPLETE")
-    for item in completer.get_completions(words, incomplete):
-        if item.type == "plain":
-            typer.echo(f"{item.value}\t{item.help}" if item.help else item.value)
-    typer.echo(_NO_FILES)
+    line = shlex.join(["keywright", *words])
+    os.environ |= {
+        "_KEYWRIGHT_COMPLETE": "complete_fish",
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        "_TYPER_COMPLETE_ARGS": f"{line} {shlex.quote(incomplete) if incomplete else ''}",
+    }
+    answer = io.StringIO()
+    with suppress(SystemExit), redirect_stdout(answer):
+        app(prog_name="keywright")
+    for offer in (*filter(None, answer.getvalue().splitlines()), _NO_FILES):
+        typer.echo(offer)
     sys.exit(0)

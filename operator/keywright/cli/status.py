@@ -22,8 +22,8 @@ __all__ = ["status"]
 
 _EVENTS: Final = 10
 """The last ones that are told."""
-_QUIET: Final = 0.3
-"""Seconds that news are collected for before they are shown: a rotation is a handful of writes."""
+_QUIET: Final = 1.0
+"""Seconds that news are collected for before they are shown: a rotation is a handful of writes, and 10,000 keys take a second."""
 _REPAINT: Final = 10.0
 """Seconds after which relative times are counted anew."""
 
@@ -173,12 +173,12 @@ async def _follow(reader: FleetReader, name: str | None, report: FleetReport) ->
     try:
         if not console.is_terminal:
             _show(report)
-            while await _heard(news, following):
+            while True:
+                await _heard(news, following)
                 newer = await _report(reader, name)
                 for line in changes(report, newer):
                     say(line)
                 report = newer
-            return
         with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
             while True:
                 live.update(Text("\n").join(_lines(report, console)), refresh=True)
@@ -189,7 +189,7 @@ async def _follow(reader: FleetReader, name: str | None, report: FleetReport) ->
         await asyncio.gather(following, return_exceptions=True)
 
 
-async def _heard(news: asyncio.Event, following: asyncio.Task[None]) -> bool:
+async def _heard(news: asyncio.Event, following: asyncio.Task[None]) -> None:
     """Wait for news, or until times want to be counted anew; raises what ended the following."""
     waiting = asyncio.create_task(news.wait())
     await asyncio.wait((waiting, following), timeout=_REPAINT, return_when=asyncio.FIRST_COMPLETED)
@@ -198,4 +198,3 @@ async def _heard(news: asyncio.Event, following: asyncio.Task[None]) -> bool:
         following.result()
     await asyncio.sleep(_QUIET)
     news.clear()
-    return True

@@ -51,6 +51,8 @@ _ACTIONS: Final = {
 _TABLE: Final = ("STATE", "NEXT", "EXPIRES", "KEY", "WORKSPACE", "ISSUER", "TARGET")
 _FIRST_TO_GO: Final = ("TARGET", "ISSUER", "WORKSPACE", "KEY", "EXPIRES")
 """Columns that a narrow terminal does without."""
+_SHORTENED: Final = {"NAME": 20, "NAMESPACE": 16, "WORKSPACE": 12}
+"""Columns that are cut to so many characters before a column of the first need goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,17 @@ class Screen:
             {"NeedsPerson": "✗", "Retrying": "!", "Notice": "·"} if self.glyphs else {"NeedsPerson": "x", "Notice": "-"}
         )
         return marks.get(severity, "!")
+
+    @property
+    def more(self) -> str:
+        """Stands for what was cut off."""
+        return "…" if self.glyphs else "~"
+
+    def cut(self, text: str, width: int | None) -> str:
+        """No longer than that; in a pipe, whole."""
+        if self.width is None or width is None or len(text) <= width:
+            return text
+        return f"{text[: width - 1]}{self.more}"
 
     def wrapped(self, text: str, indent: str, style: str = "", *, first: str | None = None) -> list[Text]:
         """A sentence that goes on below itself; in a pipe, one line. `first`: the indentation of its first line."""
@@ -177,9 +190,9 @@ def _problems(problems: Sequence[Problem], screen: Screen, now: datetime) -> lis
         lasts = f", for {span(now - problem.since)}" if problem.since and problem.since < now else ""
         about = f"{called(problem.source.kind, problem.source.name)}" if problem.source else _counted(problem.api_keys)
         style = _STYLES[problem.severity]
-        lines.append(
-            Text.assemble((f"{screen.mark(problem.severity)} {problem.reason}", style), f"  {printable(about)}{lasts}")
-        )
+        head = f"{screen.mark(problem.severity)} {problem.reason}"
+        room = screen.width and screen.width - len(head)
+        lines.append(Text.assemble((head, style), screen.cut(f"  {printable(about)}{lasts}", room)))
         lines += screen.wrapped(problem.message, "  ")
         lines += screen.wrapped(problem.remedy, "    ", "bold", first="  → " if screen.glyphs else "  > ")
         lines += [part for text in _held(problem, now) for part in screen.wrapped(text, "  ", "dim")]
@@ -194,18 +207,20 @@ def _held(problem: Problem, now: datetime) -> list[str]:
     if not problem.api_keys:
         return []
     names = [f"{one.namespace}/{one.name}" for one in problem.api_keys]
-    text = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    many = len(names) > 1 or problem.source is not None
+    text = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
+    said = [text] if many else []
     if problem.not_ready:
-        text += f"; {problem.not_ready} without a key that works" if len(names) > 1 else "; no key that works"
+        said.append(f"{problem.not_ready:,} without a key that works" if many else "no key that works")
     elif problem.first_expiry and problem.severity != "Notice":
         ends = relative(problem.first_expiry, now)
-        text += f"; the keys work, the first ends {ends}" if len(names) > 1 else f"; the key works, and ends {ends}"
-    return [text]
+        said.append(f"the keys work, the first ends {ends}" if many else f"the key works, and ends {ends}")
+    return ["; ".join(said)] if said else []
 
 
 def _table(report: FleetReport, screen: Screen, room: int | None) -> list[Text]:
     shown = report.api_keys if room is None or len(report.api_keys) <= room else report.api_keys[: room - 1]
-    columns = ("NAME", *_TABLE) if report.namespace else ("NAMESPACE", "NAME", *_TABLE)
+    columns: tuple[str, ...] = ("NAME", *_TABLE) if report.namespace else ("NAMESPACE", "NAME", *_TABLE)
     rows = [dict(zip(columns, _row(key, report.at, alone=bool(report.namespace)), strict=True)) for key in shown]
     widths = {c: max(len(c), *(len(row[c]) for row in rows)) for c in columns}
     if screen.width is not None:
@@ -216,12 +231,12 @@ def _table(report: FleetReport, screen: Screen, room: int | None) -> list[Text]:
     for key, row in zip(shown, rows, strict=True):
         line = Text()
         for number, column in enumerate(columns):
-            cell = _cut(row[column], widths[column] if screen.width is not None else None).ljust(widths[column])
+            cell = screen.cut(row[column], widths[column]).ljust(widths[column])
             line.append(cell if number == 0 else f"  {cell}", style=_STATES[key.state] if column == "STATE" else "")
         line.rstrip()
         lines.append(line)
     if left := len(report.api_keys) - len(shown):
-        lines.append(Text(f"… and {left} that are due later: keywright status | less", style="dim"))
+        lines.append(Text(f"{screen.more} and {left} that are due later: keywright status | less", style="dim"))
     return lines
 
 
@@ -229,12 +244,14 @@ def _fitting(columns: Sequence[str], widths: dict[str, int], room: int) -> tuple
     """The columns that there is room for; names are cut where the last ones do not fit."""
     kept = list(columns)
     for gone in _FIRST_TO_GO:
+        if gone in _SHORTENED:
+            for name, least in _SHORTENED.items():
+                over = _width(kept, widths) - room
+                if over > 0 and name in kept:
+                    widths[name] = min(widths[name], max(least, widths[name] - over))
         if _width(kept, widths) <= room:
-            return tuple(kept)
+            break
         kept.remove(gone)
-    over = _width(kept, widths) - room
-    if over > 0:
-        widths["NAME"] = max(8, widths["NAME"] - over)
     return tuple(kept)
 
 
@@ -350,7 +367,3 @@ def _many(count: int) -> str:
 
 def _line(cells: Iterable[str]) -> str:
     return "  ".join(cells).rstrip()
-
-
-def _cut(text: str, width: int | None) -> str:
-    return text if width is None or len(text) <= width else f"{text[: width - 1]}…"

@@ -220,7 +220,19 @@ def _problems(read: Read, operator: OperatorReport, now: datetime) -> list[Probl
         since = min((trouble.since for _, trouble in members if trouble.since), default=None)
         found.append(_problem(Trouble(severity, reason, message, since), [seen for seen, _ in members]))
     found += [_strays(ref, obj) for ref, obj in read.used.items() if _count(obj, "strays")]
-    return sorted(found, key=lambda p: (_ORDER[p.severity], -p.not_ready, p.first_expiry or _FOREVER, p.message))
+    return sorted(found, key=_pressing)
+
+
+def _pressing(problem: Problem) -> tuple[int, bool, bool, int, datetime, str]:
+    """What needs a person first: an operator that does not work, then an issuer or a store, then the keys that do not work."""
+    return (
+        _ORDER[problem.severity],
+        problem.reason != Reason.NOT_OBSERVED,
+        problem.source is None,
+        -problem.not_ready,
+        problem.first_expiry or _FOREVER,
+        problem.message,
+    )
 
 
 def _problem(trouble: Trouble, held: Iterable[Seen], source: Ref | None = None) -> Problem:

@@ -109,9 +109,7 @@ def silence(seen: Seen, now: datetime) -> tuple[str, datetime] | None:
     if seen.let_go:
         return None
     if seen.deleted_at is not None:
-        ready = status.condition("Ready")
-        told = ready is not None and ready.last_transition_time >= seen.deleted_at
-        heard = told or seen.says("Stalled") or (ready is not None and ready.reason == Reason.DELETING)
+        heard = status.observed_generation == seen.generation  # which a deletion raises, too
         return None if heard or now - seen.deleted_at < _ANSWERED else ("its deletion", seen.deleted_at)
     if status.attempt is not None:
         begun = status.attempt.started_at
@@ -128,9 +126,10 @@ def silence(seen: Seen, now: datetime) -> tuple[str, datetime] | None:
 
 def state_of(seen: Seen, now: datetime) -> KeyState:
     """One word."""
-    if seen.unreadable is not None or seen.says("Stalled"):
+    unanswered = silence(seen, now)
+    if seen.unreadable is not None or (seen.says("Stalled") and unanswered is None):
         return "Stalled"
-    if silence(seen, now) is not None:
+    if unanswered is not None:
         return "Unobserved"
     if seen.deleted_at is not None:
         return "Deleting"
@@ -154,13 +153,13 @@ def trouble_of(seen: Seen, now: datetime) -> Trouble | None:
         return Trouble("NeedsPerson", Reason.DELETING, text, seen.deleted_at) if others and old else None
     status, unanswered = seen.status, silence(seen, now)
     stalled, reconciling = status.condition("Stalled"), status.condition("Reconciling")
-    if stalled is not None and stalled.status == "True":
-        reason = Reason.of(stalled.reason, Reason.WAITING)
-        return Trouble("NeedsPerson", reason, sentence(stalled.message), stalled.last_transition_time)
     if unanswered is not None:
         what, since = unanswered
         message = f"Nobody has answered {what} for {span(now - since)}."
         return Trouble("NeedsPerson", Reason.NOT_OBSERVED, message, since)
+    if stalled is not None and stalled.status == "True":
+        reason = Reason.of(stalled.reason, Reason.WAITING)
+        return Trouble("NeedsPerson", reason, sentence(stalled.message), stalled.last_transition_time)
     if not _retried(seen):
         return None
     if _unended(seen) and status.next is not None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["why"]
 
 _LOOKS_AGAIN: Final = "It is looked at again every 20 s: once that is mended, it goes on by itself."
+_REPEATED: Final = frozenset({"Retry", "Revoke", "Release"})
 _TRIGGERS: Final = {
     "keywright.dev/rotate": "rotate",
     "keywright.dev/compromised": "compromised",
@@ -42,7 +43,8 @@ def why(seen: Seen, used: Iterable[Mapping[str, Any]], operator: OperatorReport,
             said.append(f"An interrupted attempt left key {keys}, and somebody uses it. {REMEDIES[Reason.STRAY_KEY]}")
     for obj in used:
         if (text := _unusable(obj)) is not None and not any(text in sentence_ for sentence_ in said):
-            said.append(f"{called(obj['kind'], obj['metadata']['name'])} is not ready: {text}")
+            name = called(obj["kind"], obj["metadata"]["name"])
+            said.append(text if text.startswith(name) else f"{name} is not ready: {text}")
     return said
 
 
@@ -105,7 +107,8 @@ def _again(seen: Seen, now: datetime) -> str:
     at = seen.status.next_attempt_at or (seen.status.next.at if seen.status.next else None)
     if at is not None and at > now:
         return f"It is tried again {exact(at)} ({relative(at, now)}); an edit of the spec ends the pause."
-    return _LOOKS_AGAIN
+    step = seen.status.next
+    return _LOOKS_AGAIN if step and step.action in _REPEATED else "An edit of its spec is answered at once."
 
 
 def _asked(seen: Seen) -> list[str]:
