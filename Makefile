@@ -81,7 +81,7 @@ demo: install controlplane ## the whole life of a few keys on this machine; WITH
 bench: install controlplane ## throughput beside the floor of a bare client
 	@$(BIN)/python benchmarks/issue.py $(BENCH)
 
-generate: install ## crds/ and docs/reasons.md from the models
+generate: install ## crds/, docs/reasons.md and docs/status.schema.json from the models
 	@$(BIN)/python -m keywright.api.crd crds docs
 
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 \

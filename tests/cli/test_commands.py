@@ -8,23 +8,23 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+import typer
+from typer.core import TyperGroup
 
 from keywright import __version__
+from keywright.cli.main import app
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-COMMANDS = (
-    ("run",),
-    ("demo",),
-    ("rotate",),
-    ("sandbox",),
-    ("sweep",),
-    ("devcluster", "up"),
-    ("devcluster", "down"),
-    ("devcluster", "env"),
-    ("devcluster", "build"),
-)
+
+def commands(of: TyperGroup | None = None, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Every command there is, by its words."""
+    found = []
+    for name, command in (of or typer.main.get_group(app)).commands.items():
+        inner = isinstance(command, TyperGroup)
+        found += commands(command, (*path, name)) if inner else [(*path, name)]
+    return found
 
 
 def keywright(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -37,7 +37,7 @@ def keywright(*arguments: str, **environ: str) -> subprocess.CompletedProcess[st
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
 def test_every_command_explains_itself_with_an_example(command: tuple[str, ...]):
     """--help says what it does and shows a call."""
     said = keywright(*command, "--help")
@@ -71,11 +71,17 @@ def test_the_version_is_the_packages():
         (("sweep", "--kubeconfig", "K", "--yes"), "--yes"),
         (("sweep", "--kubeconfig", "K", "--cluster-id", "Not_this"), "1 to 8 characters"),
         (("sweep", "--kubeconfig", "K", "-o", "csv"), "csv"),
+        (("status", "search", "-A", "--kubeconfig", "K"), "give -n in place of -A"),
+        (("status", "-n", "prod", "-A", "--kubeconfig", "K"), "leave one out"),
+        (("status", "--watch", "-o", "json", "--kubeconfig", "K"), "kubectl get ak --watch -o json"),
+        (("status", "-o", "csv"), "csv"),
+        (("why", "--kubeconfig", "K"), "NAME"),
     ],
     ids=[
         *("duration", "no duration", "short lease", "long lease", "no cluster id", "cluster id", "address", "option"),
         *("no name", "wait for nothing", "timeout of nothing", "timeout"),
         *("unanswered", "yes to what", "lost", "output"),
+        *("one of all", "one of many", "watch a document", "output of status", "why what"),
     ],
 )
 def test_wrong_usage_is_status_2_and_says_what_to_write(arguments: tuple[str, ...], words: str, tmp_path: Path):
@@ -93,6 +99,27 @@ def test_a_missing_kubeconfig_is_one_line(tmp_path: Path):
     assert said.returncode == 1
     [line] = said.stderr.splitlines()
     assert line == f"keywright: there is no kubeconfig at {tmp_path}/none: give --kubeconfig or set KUBECONFIG"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("status",),
+        ("status", "search"),
+        ("status", "-A", "-o", "json"),
+        ("why", "search"),
+        ("rotate", "search"),
+        ("sweep",),
+    ],
+    ids=" ".join,
+)
+def test_a_cluster_that_does_not_answer_is_one_line(command: tuple[str, ...], tmp_path: Path):
+    """Status 1, its address, nothing on stdout."""
+    said = keywright(*command, "--kubeconfig", str(a_kubeconfig(tmp_path)))
+    assert said.returncode == 1
+    assert said.stdout == ""
+    [line] = said.stderr.splitlines()
+    assert line == "keywright: the apiserver at http://127.0.0.1:1 cannot be reached: connection refused"
 
 
 def a_kubeconfig(folder: Path) -> Path:

@@ -25,7 +25,7 @@ from keywright.errors import Ambiguous, KeywrightError, Unavailable
 from keywright.ports.lease import Unshared
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from types import TracebackType
 
     from keywright.ports.lease import Lease
@@ -218,6 +218,46 @@ class KubeApi:
                 continue
         raise Unavailable(f"the list {path} changes faster than it can be read")
 
+    async def watch(
+        self, path: str, version: int, *, params: Mapping[str, str], seconds: int = 290
+    ) -> AsyncIterator[dict[str, Any]]:
+        """What happens to the objects of a list after `version`: {"type": ADDED, MODIFIED, DELETED or BOOKMARK, "object": …}.
+
+        Ends after so many seconds, with the apiserver's own end; go on from the last object's version. Raises Gone where that is too
+        old by now: list again.
+        """
+        asked = {"watch": 1, "resourceVersion": version, "allowWatchBookmarks": "true", "timeoutSeconds": seconds}
+        query = urlencode({**params, **asked})
+        authorization = await self._login.authorization(asyncio.get_running_loop().time())
+        failure: KeywrightError | None = None
+        try:
+            async with self._session.get(
+                URL(f"{self._server}{path}?{query}", encoded=True),
+                headers={"Authorization": authorization} if authorization else {},
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=seconds + _CONNECT),
+                proxy=self._proxy,
+                server_hostname=self._server_hostname,
+                allow_redirects=False,
+            ) as response:
+                if response.status not in _SUCCESS:
+                    raw = await response.read()
+                    raise error_of(
+                        Answer(f"GET {path}?watch", response.status, raw, None, write=False, confidential=False)
+                    )
+                async for line in _lines(response.content):
+                    event = _parsed(line, f"GET {path}?watch", write=False)
+                    if event.get("type") == "ERROR":
+                        code = int((event.get("object") or {}).get("code") or 0)
+                        status = json.dumps(event.get("object")).encode()
+                        raise error_of(Answer(f"GET {path}?watch", code, status, None, write=False, confidential=False))
+                    yield event
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            failure = Unavailable(f"the apiserver at {self._server} cannot be reached: {_cause(error)}")
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            failure = _unanswered(f"GET {path}?watch", type(error).__name__, write=False)
+        if failure is not None:
+            raise failure
+
     async def _list_once(
         self, path: str, take: Callable[[dict[str, Any]], _T], params: Mapping[str, str | int]
     ) -> Listing[_T]:
@@ -237,6 +277,20 @@ class KubeApi:
             items.extend(take(item) for item in found)
             if not token:
                 return Listing(items, version)
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Whole lines, however long: an object has up to 1.5 MB, and the reader's own readline takes 64 KB."""
+    kept = bytearray()
+    async for chunk in content.iter_any():
+        kept += chunk
+        if b"\n" not in chunk:
+            continue
+        *whole, rest = bytes(kept).split(b"\n")
+        kept = bytearray(rest)
+        for line in whole:
+            if line:
+                yield line
 
 
 async def _in_time(credentials: Awaitable[_T], ends: float) -> _T:

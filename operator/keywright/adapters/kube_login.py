@@ -19,7 +19,12 @@ from urllib.request import getproxies, proxy_bypass
 
 import yaml
 from kubernetes.aio.client import Configuration
-from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+from kubernetes.aio.config import (
+    ConfigException,
+    list_kube_config_contexts,
+    load_incluster_config,
+    load_kube_config,
+)
 from yarl import URL
 
 from keywright.errors import Rejected
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from ipaddress import IPv4Network, IPv6Network
 
-__all__ = ["Login", "own_namespace"]
+__all__ = ["Login", "contexts_of", "own_namespace"]
 
 RELOAD_EVERY: Final = 60.0
 """Seconds between looks at token files: the kubelet rotates them hourly and keeps the old token valid for minutes."""
@@ -246,6 +251,18 @@ async def _from_kubeconfig(path: str, context: str | None) -> tuple[Configuratio
         )
     _refuse_unsendable(configuration, f"the kubeconfig {path}")
     return configuration, loaded
+
+
+def contexts_of(kubeconfig: str | None) -> list[str]:
+    """The names of a kubeconfig's contexts, None: KUBECONFIG's; none of one that cannot be read."""
+    path = kubeconfig or os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    if not _exists(path):
+        return []
+    try:
+        contexts, _ = list_kube_config_contexts(path)  # type: ignore[no-untyped-call]  # as above
+        return [str(context["name"]) for context in contexts]
+    except (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError):
+        return []
 
 
 def _refuse_unsendable(configuration: Configuration, where: str) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from keywright.api.base import ConfigMapKeyRef, SecretKeyRef
     from keywright.ports.cluster import EventNote, Object
 
-__all__ = ["KINDS", "KubeCluster"]
+__all__ = ["KINDS", "KubeCluster", "not_installed"]
 
 KINDS: Final = {
     "ApiKey": "apikeys",
@@ -166,7 +166,7 @@ class KubeCluster:
         try:
             listing = await self._api.walk(path_of(_PREFIX, resource, namespace), take)
         except NotFound as error:
-            raise _not_installed() from error
+            raise not_installed() from error
         store = self._stores[kind]
         for key in store.absent_from(listing.items, listing.version, namespace):
             gone = store.discard(key, listing.version)
@@ -182,7 +182,7 @@ class KubeCluster:
             obj = await self._api.request("GET", path_of(_PREFIX, "apikeys", key.namespace, key.name))
         except NotFound as error:
             if not error.named:
-                raise _not_installed() from error
+                raise not_installed() from error
             self._vanished("ApiKey", key, held)
             return None
         self.seen("ApiKey", None, obj)
@@ -205,7 +205,7 @@ class KubeCluster:
             )
         except NotFound as error:
             if not error.named:
-                raise _not_installed() from error
+                raise not_installed() from error
             return None
         if not rehearse:
             self.seen("ApiKey", None, obj)
@@ -272,7 +272,7 @@ class KubeCluster:
             return _kept(kind, await self._api.request("PATCH", path, body=guarded, content_type=MERGE_PATCH))
         except NotFound as error:
             if not error.named:
-                raise _not_installed() from error
+                raise not_installed() from error
             if "finalizers" in guarded["metadata"] and finalizer_of(seen) not in guarded["metadata"]["finalizers"]:
                 raise
             self._vanished(kind, _key_of(seen), held)
@@ -378,5 +378,6 @@ def _without_none(status: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _not_installed() -> Unavailable:
+def not_installed() -> Unavailable:
+    """What an unknown path means."""
     return Unavailable(f"the kinds of {GROUP}/{VERSION} are not installed: run kubectl apply --server-side -f crds")

@@ -1,4 +1,4 @@
-"""Renders what is generated from the models: crds/*.yaml, and docs/reasons.md. Run as a program it writes them.
+"""Renders what is generated from the models: crds/*.yaml, docs/reasons.md and docs/status.schema.json. Run as a program it writes them.
 
 Owns how pydantic's JSON Schema becomes a structural schema (references inlined, `X or null` folded, what the apiserver
 refuses left out) and what of a kind is no field: names, scope, columns. Fields, defaults and rules are the models'.
@@ -6,6 +6,7 @@ refuses left out) and what of a kind is no field: names, scope, columns. Fields,
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +18,15 @@ from keywright.api import keyissuer, vaultstore
 from keywright.api.apikey import ApiKeySpec
 from keywright.api.apikey_status import ApiKeyStatus
 from keywright.api.base import GROUP, RULES, VERSION
-from keywright.api.reasons import EXPLANATIONS
+from keywright.api.reasons import EXPLANATIONS, REMEDIES
+from keywright.api.report import report_schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from keywright.api.base import Kind
 
-__all__ = ["KINDS", "Column", "CustomKind", "crd_of", "main", "reasons_page", "schema_of", "text_of"]
+__all__ = ["KINDS", "Column", "CustomKind", "crd_of", "main", "reasons_page", "schema_of", "schema_page", "text_of"]
 
 Schema = dict[str, Any]
 
@@ -201,17 +203,22 @@ def text_of(kind: CustomKind) -> str:
 
 def reasons_page() -> str:
     """docs/reasons.md."""
-    rows = "".join(f"| `{reason}` | {sentence} |\n" for reason, sentence in EXPLANATIONS.items())
+    rows = "".join(f"| `{reason}` | {sentence} | {REMEDIES[reason]} |\n" for reason, sentence in EXPLANATIONS.items())
     return (
         "<!-- Generated from operator/keywright/api/reasons.py by make generate; edit there. -->\n"
         "# Reasons\n\n"
         "The same word stands in the condition, the event, the log line and the metric.\n\n"
-        f"| reason | what it means |\n| --- | --- |\n{rows}"
+        f"| reason | what it means | what to do |\n| --- | --- | --- |\n{rows}"
     )
 
 
+def schema_page() -> str:
+    """docs/status.schema.json."""
+    return json.dumps(report_schema(), indent=2) + "\n"
+
+
 def main(arguments: Sequence[str]) -> int:
-    """`crd.py CRDS [DOCS]`: write the CRDs into one folder and, where given, the page of reasons into another."""
+    """`crd.py CRDS [DOCS]`: write the CRDs into one folder and, where given, the page of reasons and status' schema into another."""
     if len(arguments) not in {1, 2}:
         sys.stderr.write("usage: python -m keywright.api.crd CRDS [DOCS]\n")
         return 2
@@ -219,6 +226,7 @@ def main(arguments: Sequence[str]) -> int:
         (Path(arguments[0]) / f"{kind.plural}.yaml").write_text(text_of(kind), encoding="utf-8")
     for docs in arguments[1:]:
         (Path(docs) / "reasons.md").write_text(reasons_page(), encoding="utf-8")
+        (Path(docs) / "status.schema.json").write_text(schema_page(), encoding="utf-8")
     return 0
 
 

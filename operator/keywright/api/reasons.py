@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["EXPLANATIONS", "Reason"]
+__all__ = ["EXPLANATIONS", "REMEDIES", "Reason"]
 
 
 class Reason(StrEnum):
@@ -91,6 +91,9 @@ class Reason(StrEnum):
     OLD_KEY_IN_USE = "OldKeyInUse"
     STRAY_KEY = "StrayKey"
 
+    # Told by commands alone: an operator that does not run can say nothing.
+    NOT_OBSERVED = "NotObserved"
+
     # KeyIssuer, ClusterKeyIssuer.
     ADMIN_KEY_WORKS = "AdminKeyWorks"
     KEYS_VANISHED = "KeysVanished"
@@ -171,8 +174,84 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.OVERLAP_FULL: "More than five older keys were alive; the oldest was revoked early.",
     Reason.OLD_KEY_IN_USE: "An older key was used after the day on which it was replaced: somebody has not moved over.",
     Reason.STRAY_KEY: "A live key has this cluster's tag and nothing names it, or somebody uses it; it is left: see keywright sweep.",
+    Reason.NOT_OBSERVED: "No operator has looked at the ApiKey since it was changed, or since something was due; commands say this.",
     Reason.ADMIN_KEY_WORKS: "The issuer accepts the admin key.",
     Reason.KEYS_VANISHED: "The issuer lists none of the keys that it should: nothing is re-issued before a person has looked.",
     Reason.STORE_WORKS: "Vault answers, and lets keywright in.",
 }
 """One sentence each; docs/reasons.md is made from these."""
+
+REMEDIES: dict[Reason, str] = {
+    Reason.ISSUED: "Nothing.",
+    Reason.ADOPTED: "Nothing.",
+    Reason.SUSPENDED: "Set spec.suspend to false once keys may be issued again.",
+    Reason.NEVER_ROTATES: "Write spec.expiry.validity, such as 90d, or a spec.rotation.schedule.",
+    Reason.NOT_ISSUED: "Nothing; it is being issued.",
+    Reason.TARGET_MISSING: "Nothing; a new key is issued. Find out who deletes the target.",
+    Reason.TARGET_DRIFTED: "Nothing; it is repaired. Stop whoever else writes the target, or give the ApiKey another one.",
+    Reason.KEY_GONE: "Nothing; a new key is issued. Find out who revoked it at the platform.",
+    Reason.SPEC_CHANGED: "Nothing; a key that fits is issued.",
+    Reason.TRIGGERED: "Nothing; a new key is issued.",
+    Reason.COMPROMISED: "Nothing; a new key is issued and all older ones are revoked.",
+    Reason.SCHEDULED: "Nothing; a new key is issued.",
+    Reason.RENEWAL_DUE: "Nothing; a new key is issued.",
+    Reason.EXPIRED: "Write a later spec.expiry.date, or spec.expiry.validity for a key that is renewed; or delete the ApiKey.",
+    Reason.ISSUING: "Nothing; it takes seconds.",
+    Reason.RECOVERING: "Nothing; keywright looks what became of it.",
+    Reason.DELETING: "Nothing; the ApiKey goes once its keys are revoked.",
+    Reason.WAITING_FOR_LATE_KEYS: "Nothing; it goes at the time given.",
+    Reason.WAITING: "Nothing.",
+    Reason.INVALID_SPEC: "Edit the field that the message names.",
+    Reason.ISSUER_NOT_FOUND: "Create the issuer, or correct spec.issuerRef.",
+    Reason.ISSUER_DELETING: "Name another issuer in spec.issuerRef, or delete the ApiKey.",
+    Reason.ISSUER_INVALID: "Edit the issuer's spec as the message says.",
+    Reason.ISSUER_REFUSED: "Change what the platform objects to: the message quotes it.",
+    Reason.ISSUER_UNAVAILABLE: "Wait; where it lasts, try the issuer's spec.mistral.url from the cluster, and look at NetworkPolicies.",
+    Reason.ISSUER_RATE_LIMITED: "Wait; where it lasts, lower the issuer's spec.requests, or ask the platform for a higher limit.",
+    Reason.ISSUER_MALFORMED: "Correct the issuer's spec.mistral.url and adminPath; where they are right, report the answer as a bug.",
+    Reason.ISSUER_CREDENTIALS_GONE: "Put the admin key's Secret or the issuer back; else revoke the keys at the platform, then annotate "
+    'keywright.dev/abandon: "true".',
+    Reason.ADMIN_KEY_MISSING: "Create the Secret, or the data key in it, that the issuer's adminKeySecretRef names.",
+    Reason.ADMIN_KEY_REFUSED: "Put a working Admin API key into the Secret that the issuer's adminKeySecretRef names.",
+    Reason.CLUSTER_SCOPE_OFF: "Name a KeyIssuer or VaultStore of the namespace, or run the operator without --namespace.",
+    Reason.NOT_GRANTED: "Ask whoever runs the issuer for a grant, or ask for what is granted: the message names it.",
+    Reason.GRANT_LOST: "Ask whoever runs the issuer to grant it again; else delete the ApiKey.",
+    Reason.WORKSPACE_NOT_FOUND: "Write one of the workspaces that the message lists into spec.workspace, or create it at the platform.",
+    Reason.WORKSPACE_AMBIGUOUS: "Write the workspace's uuid into spec.workspace.",
+    Reason.USER_NOT_FOUND: "Write a member of the organization into the issuer's spec.mistral.user.",
+    Reason.EXPIRY_IN_PAST: "Write a later spec.expiry.date, or spec.expiry.validity.",
+    Reason.TARGET_FOREIGN: "Write another spec.target, or let keywright take the target over with adopt: true.",
+    Reason.TARGET_CONFLICT: "Write another spec.target into one of the two.",
+    Reason.TARGET_REFUSED: "Mend what the message names: a right, a quota, an admission rule, or the target itself.",
+    Reason.STORE_NOT_FOUND: "Create the store, or correct spec.target.vault.storeRef.",
+    Reason.STORE_NOT_GRANTED: "Ask whoever runs the store to select the namespace in its spec.namespaces.",
+    Reason.STORE_INVALID: "Edit the store's spec as the message says.",
+    Reason.STORE_REFUSED: "Mend the role, policy or ServiceAccount in Vault that the message names.",
+    Reason.STORE_UNAVAILABLE: "Unseal or restart Vault; where it runs, try the store's spec.address from the cluster.",
+    Reason.SCHEDULE_TOO_DENSE: "Write a rarer spec.rotation.schedule, or a shorter overlap.",
+    Reason.TOO_MANY_KEYS: "Revoke the keys that the message names at the platform, or wait until their overlap ends.",
+    Reason.ISSUE_FAILED: "Wait; where it lasts, mend what the message names.",
+    Reason.DELIVERY_FAILED: "Mend what keeps the target from being written; it is tried again.",
+    Reason.KEY_CHECK_FAILED: "Correct the issuer's checkUrl where the platform's /v1/models is elsewhere; it is tried again.",
+    Reason.ATTEMPT_LOST: "Nothing; it is tried again.",
+    Reason.RENEWAL_FAILING: "Mend what the message names before the key ends.",
+    Reason.REVOCATION_FAILED: "Wait; where it lasts, mend what the message names, or revoke the key at the platform.",
+    Reason.REVOKED: "Nothing.",
+    Reason.RETAINED: "Nothing, or revoke the key at the platform once nobody uses it.",
+    Reason.TARGET_CLEANED: "Nothing.",
+    Reason.TARGET_REWRITTEN: "Nothing; find out who changed the target.",
+    Reason.HAND_MADE_REPLACED: "Revoke the key made by hand at the platform, once nobody uses it.",
+    Reason.LATE_KEY_REVOKED: "Nothing.",
+    Reason.ABANDONED: "Revoke the keys that the event names at the platform.",
+    Reason.EXPIRY_CLAMPED: "Nothing; or write a validity that the platform's policy allows.",
+    Reason.RESTARTED: "Nothing.",
+    Reason.RESTART_FAILED: "Mend what the event names: a right (manifests/restart), a name, or the workload's rollout.",
+    Reason.OVERLAP_FULL: "Rotate less often, or write a shorter spec.rotation.overlap.",
+    Reason.OLD_KEY_IN_USE: "Find who still has the older key and move them over before it is revoked.",
+    Reason.STRAY_KEY: "Look at it with keywright sweep, and revoke it with keywright sweep --revoke once nobody should have it.",
+    Reason.NOT_OBSERVED: "Look whether the operator runs: kubectl -n keywright-system get deployment,lease keywright, and its log.",
+    Reason.ADMIN_KEY_WORKS: "Nothing.",
+    Reason.KEYS_VANISHED: "Put the admin key of the right organization back; the issuer's message says what to do if all were revoked.",
+    Reason.STORE_WORKS: "Nothing.",
+}
+"""What to do, one sentence each, for a reader of docs/reasons.md, `keywright status` and `keywright why`."""

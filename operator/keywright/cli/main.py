@@ -13,7 +13,9 @@ from keywright.cli.memory import keep_to_itself
 from keywright.cli.rotate import rotate
 from keywright.cli.run import run
 from keywright.cli.sandbox import sandbox
+from keywright.cli.status import status
 from keywright.cli.sweep import sweep
+from keywright.cli.why import why
 from keywright.errors import KeywrightError, Terminal
 
 __all__ = ["app", "main"]
@@ -29,6 +31,8 @@ app = typer.Typer(
 app.command()(run)
 app.command()(demo.demo)
 app.command()(sandbox)
+app.command()(status)
+app.command()(why)
 app.command()(rotate)
 app.command()(sweep)
 app.add_typer(devcluster.app, name="devcluster")
@@ -36,7 +40,12 @@ app.add_typer(devcluster.app, name="devcluster")
 
 @app.command()
 def version() -> None:
-    """Print the version."""
+    """Print the version.
+
+    For example:
+
+      keywright version
+    """
     typer.echo(f"keywright {__version__}")
 
 

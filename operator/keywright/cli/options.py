@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from keywright.cli.completion import contexts, namespaces
+
 __all__ = [
     "ClusterIdOption",
     "ContextOption",
@@ -40,9 +42,12 @@ class OutputFormat(StrEnum):
 KubeconfigOption = Annotated[
     str | None, typer.Option("--kubeconfig", metavar="FILE", help="Kubeconfig to use. Default: KUBECONFIG.")
 ]
-ContextOption = Annotated[str | None, typer.Option("--context", help="The kubeconfig's context.")]
+ContextOption = Annotated[
+    str | None, typer.Option("--context", help="The kubeconfig's context.", autocompletion=contexts)
+]
 NamespaceOption = Annotated[
-    str | None, typer.Option("--namespace", "-n", help="The namespace. Default: the kubeconfig's.")
+    str | None,
+    typer.Option("--namespace", "-n", help="The namespace. Default: the kubeconfig's.", autocompletion=namespaces),
 ]
 ClusterIdOption = Annotated[
     str | None,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from keywright.cli.completion import issuers
 from keywright.cli.options import (
     ClusterIdOption,
     ContextOption,
@@ -40,6 +41,7 @@ def sweep(  # noqa: PLR0917 - options of a command are no positional arguments
             metavar="NAME",
             help="keyissuer/NAME or clusterkeyissuer/NAME; NAME alone: the namespace's KeyIssuer, else the ClusterKeyIssuer. "
             "Default: all that the namespace can use.",
+            autocompletion=issuers,
         ),
     ] = None,
     cluster_id: ClusterIdOption = None,
