@@ -9,6 +9,7 @@ import typer
 
 from keywright import __version__
 from keywright.cli import demo, devcluster
+from keywright.cli.doctor import doctor
 from keywright.cli.memory import keep_to_itself
 from keywright.cli.rotate import rotate
 from keywright.cli.run import run
@@ -31,6 +32,7 @@ app.command()(demo.demo)
 app.command()(sandbox)
 app.command()(rotate)
 app.command()(sweep)
+app.command()(doctor)
 app.add_typer(devcluster.app, name="devcluster")
 
 
