@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from keywright.adapters.kube import KubeApi
+from keywright.adapters.kube_ending import KubeEnding
 from keywright.adapters.kube_inspection import KubeInspection
 from keywright.adapters.kube_objects import KubeCluster
 from keywright.adapters.mistral import mistral_factory
 from keywright.adapters.vault_stores import VaultStores
 from keywright.reconcile.doctor import Doctor
+from keywright.reconcile.offering import Offering
+from keywright.reconcile.revoke import Revoker
 from keywright.reconcile.stores import StoreBook
 
 if TYPE_CHECKING:
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
 
     from keywright.bootstrap import Reach
 
-__all__ = ["Consulting", "consulting"]
+__all__ = ["Consulting", "consulting", "offering", "revoking"]
 
 
 class Consulting(NamedTuple):
@@ -53,6 +57,32 @@ async def consulting(
             yield Consulting(doctor, api.login.namespace)
         finally:
             vaults.close()
+
+
+@asynccontextmanager
+async def offering(reach: Reach, told: Callable[[str], None]) -> AsyncIterator[tuple[Offering, str]]:
+    """What `keywright workspaces` needs; and the namespace meant."""
+    async with await KubeApi.connect(reach.kubeconfig, reach.context) as api:
+        yield (
+            Offering(
+                inspection=KubeInspection(api, allow_insecure=reach.allow_insecure_issuers),
+                cluster=KubeCluster(api, _now),
+                factory=mistral_factory(allow_insecure=reach.allow_insecure_issuers),
+                told=told,
+            ),
+            reach.namespace or api.login.namespace,
+        )
+
+
+@asynccontextmanager
+async def revoking(reach: Reach) -> AsyncIterator[tuple[Revoker, str]]:
+    """What `keywright revoke` needs; and the namespace meant."""
+    async with await KubeApi.connect(reach.kubeconfig, reach.context) as api:
+        monotonic = asyncio.get_running_loop().time
+        yield (
+            Revoker(ending=KubeEnding(api), monotonic=monotonic, sleep=asyncio.sleep),
+            reach.namespace or api.login.namespace,
+        )
 
 
 def _now() -> datetime:

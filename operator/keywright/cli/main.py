@@ -11,10 +11,12 @@ from keywright import __version__
 from keywright.cli import demo, devcluster
 from keywright.cli.doctor import doctor
 from keywright.cli.memory import keep_to_itself
+from keywright.cli.revoke import revoke
 from keywright.cli.rotate import rotate
 from keywright.cli.run import run
 from keywright.cli.sandbox import sandbox
 from keywright.cli.sweep import sweep
+from keywright.cli.workspaces import workspaces
 from keywright.errors import KeywrightError, Terminal
 
 __all__ = ["app", "main"]
@@ -31,8 +33,10 @@ app.command()(run)
 app.command()(demo.demo)
 app.command()(sandbox)
 app.command()(rotate)
+app.command()(revoke)
 app.command()(sweep)
 app.command()(doctor)
+app.command()(workspaces)
 app.add_typer(devcluster.app, name="devcluster")
 
 
