@@ -59,7 +59,9 @@ def workspaces(  # noqa: PLR0917 - options of a command are no positional argume
     _show(answers, where, output)
     for answered in answers:
         if answered.error is not None:
-            typer.echo(f"keywright: {_called(answered.issuer)}: {answered.error}", err=True)
+            kind, _, name = answered.issuer
+            said = str(answered.error).removeprefix(f"{kind.lower()}/{name}").lstrip(": ")
+            typer.echo(f"keywright: {_called(answered.issuer)}: {said}", err=True)
     if any(answered.error for answered in answers):
         raise typer.Exit(1)
 
@@ -90,7 +92,7 @@ def _show(answers: Sequence[Answered], namespace: str, output: OutputFormat) -> 
         say(f"{_called(answered.issuer)}, for ApiKeys in namespace {namespace}:")
         has_limits = any(offer.limits not in ("", "any") for offer in answered.offers)
         rows = [(o.workspace.name, o.workspace.id, o.use, *([o.limits] if has_limits else [])) for o in answered.offers]
-        say_table(("NAME", "ID", "MAY BE NAMED", *(["LIMITS"] if has_limits else [])), rows)
+        say_table(("NAME", "ID", "MAY BE NAMED", *(["LIMITS"] if has_limits else [])), rows, whole=("ID",))
 
 
 def _documents(answered: Answered) -> list[dict[str, Any]]:

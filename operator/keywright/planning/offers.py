@@ -69,7 +69,7 @@ def offers(
 def _limits(grant: Grant) -> str:
     parts = []
     if grant.max_validity:
-        parts.append(f"validity at most {grant.max_validity}")
+        parts.append(f"at most {grant.max_validity}")
     elif grant.require_expiry:
         parts.append("with an expiry")
     if grant.max_keys is not None:

@@ -43,6 +43,8 @@ _DEADLINE: Final = 20.0
 """Seconds for one look: an issuer's request may take 10, and two are asked."""
 _HALF: Final = timedelta(seconds=0.5)
 """A Date header has whole seconds: on average it is half a second old."""
+_NAMED: Final = 3
+"""What a line names of all that is waited for."""
 _SYSTEM: Final = "keywright-system"
 _ISSUERS: Final = ("KeyIssuer", "ClusterKeyIssuer")
 _STORES: Final = ("VaultStore", "ClusterVaultStore")
@@ -332,8 +334,9 @@ class Doctor:
             self._say()
 
     def _say(self) -> None:
-        if self._waited_for:
-            self._told(f"waiting for {', '.join(dict.fromkeys(self._waited_for))}")
+        if waited_for := list(dict.fromkeys(self._waited_for)):
+            more = f" and {len(waited_for) - _NAMED} more" if len(waited_for) > _NAMED else ""
+            self._told(f"waiting for {', '.join(waited_for[:_NAMED])}{more}")
 
 
 async def _gathered(of: Iterable[T], ask: Callable[[T], Coroutine[Any, Any, Any]]) -> dict[T, Any]:

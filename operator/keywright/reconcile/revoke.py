@@ -56,7 +56,8 @@ class Revoker:
         there = [seen for _, seen in found if seen is not None]
         for seen in there:
             try:
-                await self._ending.bind(seen, rehearse=True)
+                if _read(seen).retained:
+                    await self._ending.bind(seen, rehearse=True)
                 await self._ending.delete(seen, rehearse=True)
             except Conflict:
                 pass  # the operator writes to it just now; the right is there

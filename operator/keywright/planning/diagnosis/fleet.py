@@ -62,7 +62,12 @@ def of_api_keys(api_keys: Sequence[Mapping[str, Any]], broken: Collection[Ref], 
     counts = [f"{ready} of {len(api_keys)} ApiKeys are Ready"]
     counts += [f"{suspended} suspended"] if suspended else []
     counts += [f"{leaving} being deleted"] if leaving else []
-    return [*found, ok(Check.APIKEYS, ", ".join(counts))]
+    said_all = ", ".join(counts)
+    well = ready + suspended + leaving >= len(api_keys)
+    return [
+        *found,
+        ok(Check.APIKEYS, said_all) if well else note(Check.APIKEYS, said_all, "keywright status shows them"),
+    ]
 
 
 def _trouble(seen: Mapping[str, Any], broken: Collection[Ref], now: datetime) -> tuple[str, bool]:
@@ -92,14 +97,17 @@ def _trouble(seen: Mapping[str, Any], broken: Collection[Ref], now: datetime) ->
 
 
 def hanging(api_keys: Sequence[Mapping[str, Any]], now: datetime) -> list[Mapping[str, Any]]:
-    """ApiKeys that are held in deletion by keywright's finalizer for longer than a revocation takes."""
-    return [
-        seen
-        for seen in api_keys
-        if (at := moment(seen["metadata"].get("deletionTimestamp"))) is not None
-        and now - at > _LETS_GO
-        and OUR_FINALIZER in (seen["metadata"].get("finalizers") or ())
-    ]
+    """ApiKeys that keywright's finalizer holds in deletion: for longer than a revocation takes, or after one has failed."""
+    return [seen for seen in api_keys if _hangs(seen, now)]
+
+
+def _hangs(seen: Mapping[str, Any], now: datetime) -> bool:
+    meta = seen["metadata"]
+    at = moment(meta.get("deletionTimestamp"))
+    if at is None or OUR_FINALIZER not in (meta.get("finalizers") or ()):
+        return False
+    reasons = {c.get("reason") for c in (seen.get("status") or {}).get("conditions") or ()}
+    return now - at > _LETS_GO or bool(reasons & {Reason.REVOCATION_FAILED, Reason.ISSUER_CREDENTIALS_GONE})
 
 
 def of_deletions(

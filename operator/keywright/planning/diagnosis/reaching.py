@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Look", "Ref", "Waiting", "of_issuer", "of_store", "ref_seen", "refs_named", "waiting_for"]
 
+_INSECURE: Final = "--allow-insecure-issuers"
 _LETS_GO: Final = timedelta(minutes=1)
 """After so long a deletion that waits for nothing is over."""
 
@@ -84,6 +85,11 @@ def of_issuer(found: Mapping[str, Any], look: Look, waiting: Waiting, now: datet
     said = _ready(found)
     if look.error is not None and look.asked:
         what, remedy = _of_error(look.error)
+        if _INSECURE in remedy:
+            remedy = f"where that is on purpose, as in a trial, give keywright doctor {_INSECURE}, too"
+            if said is not None and said["status"] == "True":
+                text = f"{_with(what, name, Waiting())}: it is not looked at from here; its status: Ready"
+                return [note(Check.ISSUERS, text, remedy), *more]
         if isinstance(look.error, Unavailable):
             what += f", seen from here{_says(said, now)}"
         return [wrong(Check.ISSUERS, _with(what, name, waiting), remedy), *more]
@@ -95,8 +101,7 @@ def of_issuer(found: Mapping[str, Any], look: Look, waiting: Waiting, now: datet
         text = _with(f"{what}{here}" if here else what, name, waiting)
         return [wrong(Check.ISSUERS, text, remedy or _describe(found)), *more]
     if look.asked:
-        count = f", {look.workspaces} workspaces" if look.workspaces is not None else ""
-        return [ok(Check.ISSUERS, f"{name} answers, and takes the admin key{count}"), *more]
+        return [ok(Check.ISSUERS, f"{name} takes the admin key, and has {look.workspaces} workspaces"), *more]
     if said is None:
         text = f"{name}: its status says nothing yet, and you may not read its admin key"
         return [note(Check.ISSUERS, text, "ask somebody with that right to run keywright doctor"), *more]

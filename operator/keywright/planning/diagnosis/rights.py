@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Right", "caller_needs", "logins", "of_caller", "of_operator", "restarts", "shipped_rights"]
 
+_NAMED: Final = 3
+"""Groups of rights that a line names: one command grants them all."""
 _OUR_KINDS: Final = ("apikeys", "keyissuers", "vaultstores")
 
 
@@ -95,11 +97,12 @@ def of_operator(answers: Mapping[Right, bool], account: Account) -> list[Finding
     if not missing:
         return [ok(Check.RIGHTS, f"the operator's ServiceAccount {account} has all its {len(answers)} rights")]
     where = "" if account.everywhere else f" in namespace {account.namespace}"
+    lacks = f"may not {_listed(missing)}{where}" if len(missing) < len(answers) else f"has none of its rights{where}"
     folder = "manifests" if account.everywhere else "manifests/namespaced"
     return [
         wrong(
             Check.RIGHTS,
-            f"the operator's ServiceAccount {account} may not {_listed(missing)}{where}",
+            f"the operator's ServiceAccount {account} {lacks}",
             f"kubectl apply --server-side -k {folder} ({folder}/rbac.yaml grants it)",
         )
     ]
@@ -171,4 +174,5 @@ def _listed(rights: Sequence[Right]) -> str:
     by_verbs: dict[str, list[str]] = {}
     for kind, verbs in by_kind.items():
         by_verbs.setdefault(", ".join(verbs), []).append(kind)
-    return " and ".join(f"{verbs} {', '.join(kinds)}" for verbs, kinds in by_verbs.items())
+    parts = [f"{verbs} {', '.join(kinds)}" for verbs, kinds in by_verbs.items()]
+    return " and ".join(parts[:_NAMED]) + (f" and {len(parts) - _NAMED} more" if len(parts) > _NAMED else "")

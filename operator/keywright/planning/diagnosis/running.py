@@ -80,10 +80,11 @@ def accounts(operators: Operators) -> list[Account]:
 def operators_ahead(operators: Operators) -> list[tuple[str, timedelta]]:
     """How far operators' clocks are ahead of the apiserver's: by the latter's own note of when a renewal was written."""
     found = []
+    several = len(operators.leases or ()) > 1
     for lease in operators.leases or ():
         renewed, written = _renewed(lease), _written(lease)
         if renewed and written and (lease.get("spec") or {}).get("holderIdentity"):
-            found.append((f"the operator ({_named(lease)})", renewed - written))
+            found.append((f"the operator{f' ({_named(lease)})' if several else ''}", renewed - written))
     return found
 
 
@@ -92,13 +93,18 @@ def unanswered(api_keys: Iterable[Mapping[str, Any]], now: datetime) -> list[str
     late = []
     for seen in api_keys:
         meta = seen["metadata"]
-        answered = (seen.get("status") or {}).get("observedGeneration", 0)
+        answered = _answered(seen)
         times = [moment(entry.get("time")) for entry in meta.get("managedFields") or ()]
         times += [moment(meta.get("creationTimestamp")), moment(meta.get("deletionTimestamp"))]
         newest = max((at for at in times if at), default=now)
         if answered < meta.get("generation", 0) and now - newest > _ANSWERS:
             late.append(f"{meta['namespace']}/{meta['name']}")
     return late
+
+
+def _answered(seen: Mapping[str, Any]) -> int:
+    """The generation that an operator has looked at last; 0: none."""
+    return int((seen.get("status") or {}).get("observedGeneration", 0))
 
 
 def is_served(operators: Operators, late: Sequence[str], now: datetime) -> bool:
@@ -130,14 +136,14 @@ def of_operators(operators: Operators, api_keys: Sequence[Mapping[str, Any]], no
                     f"kubectl apply --server-side -k manifests, then kubectl -n {_SYSTEM} get pods",
                 )
             )
-    elif not operators.leases and api_keys:
+    elif not operators.leases and any(_answered(seen) for seen in api_keys):
         found.append(
             ok(
                 Check.OPERATOR,
                 "all ApiKeys are answered; no Lease is held (keywright run outside of the cluster takes none)",
             )
         )
-    elif not operators.leases and not operators.deployments:
+    elif not operators.leases and not operators.deployments and operators.leases is not None:
         found.append(
             wrong(
                 Check.OPERATOR,
