@@ -1,6 +1,6 @@
 """keywright with a clock that a test sets: as many seconds ahead of the machine's as stand in a file, at each look anew.
 
-Arguments are keywright's own. The two places that read the time of day are replaced: bootstrap's, and the sandbox's store's.
+Arguments are keywright's own. The places that read the time of day are replaced: bootstrap's, the commands', and the sandbox's store's.
 What counts seconds (deadlines, the request budget, the lease) goes by the loop's clock and goes on as it is: jumps are no pauses.
 """
 
@@ -10,7 +10,7 @@ import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from keywright import bootstrap
+from keywright import bootstrap, errands
 from keywright.cli import main
 from keywright.sandbox.store import Store
 
@@ -24,6 +24,6 @@ def now() -> datetime:
 
 
 if __name__ == "__main__":
-    bootstrap._now = now
+    bootstrap._now = errands._now = now
     Store.open.__func__.__kwdefaults__["clock"] = now
     main()

@@ -51,6 +51,7 @@ class FakePlatform:
         self._source = source or random.SystemRandom()
         self.admin_key = "admin"
         self.workspaces = [Workspace(self.new_id(), name) for name in ("Default", "search-prod", "billing")]
+        self.archived: list[Workspace] = []
         self.users = {"dev@example.com": self.new_id()}
         self.keys: dict[KeyId, Live] = {}
         self.late: list[Live] = []
@@ -227,6 +228,13 @@ class FakeIssuer:
         await self._faults.before("workspaces")
         self._platform.reads += 1
         return list(self._platform.workspaces)
+
+    async def archived_workspaces(self) -> Sequence[Workspace]:
+        """Those that a test has archived."""
+        self._authorize()
+        await self._faults.before("workspaces")
+        self._platform.reads += 1
+        return list(self._platform.archived)
 
     async def user_id(self, user: str) -> str:
         """By address or uuid."""

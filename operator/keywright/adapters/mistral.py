@@ -177,6 +177,11 @@ class MistralIssuer(Issuer):
         """As the port says; GET /workspaces, read again where its total does not add up."""
         return await self._workspaces(archived=False)
 
+    async def archived_workspaces(self) -> Sequence[Workspace]:
+        """As the port says; what the platform lists both ways is not archived."""
+        live = {one.id for one in await self._workspaces(archived=False)}
+        return [one for one in await self._workspaces(archived=True) if one.id not in live]
+
     async def user_id(self, user: str) -> str:
         """As the port says; GET /users/{user_id} for a uuid, GET /users?email= for an address."""
         if _UUID.fullmatch(user):

@@ -92,6 +92,10 @@ class VaultStores:
         if users or store.spec.auth.kubernetes is None:
             await client.log_in(_identity(store, users[0] if users else ""))
 
+    async def health(self, store: Store) -> None:
+        """Ask whether Vault answers and is unsealed, without a login."""
+        await (await self._client(store)).health()
+
     def close(self) -> None:
         """Give connections back, once nothing is in flight."""
         for entry in self._entries.values():

@@ -9,13 +9,16 @@ import typer
 
 from keywright import __version__
 from keywright.cli import demo, devcluster
+from keywright.cli.doctor import doctor
 from keywright.cli.memory import keep_to_itself
+from keywright.cli.revoke import revoke
 from keywright.cli.rotate import rotate
 from keywright.cli.run import run
 from keywright.cli.sandbox import sandbox
 from keywright.cli.status import status
 from keywright.cli.sweep import sweep
 from keywright.cli.why import why
+from keywright.cli.workspaces import workspaces
 from keywright.errors import KeywrightError, Terminal
 
 __all__ = ["app", "main"]
@@ -34,7 +37,10 @@ app.command()(sandbox)
 app.command()(status)
 app.command()(why)
 app.command()(rotate)
+app.command()(revoke)
 app.command()(sweep)
+app.command()(doctor)
+app.command()(workspaces)
 app.add_typer(devcluster.app, name="devcluster")
 
 

@@ -34,14 +34,14 @@ def say(line: str) -> None:
     typer.echo(line)
 
 
-def say_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table that folds on a terminal; aligned text, a line a row, in a pipe."""
+def say_table(columns: Sequence[str], rows: Sequence[Sequence[str]], whole: Sequence[str] = ()) -> None:
+    """A table that folds on a terminal, less the columns that are `whole`; aligned text, a line a row, in a pipe."""
     console = Console()
     rows = [[printable(cell) for cell in row] for row in rows]
     if console.is_terminal:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in columns:
-            table.add_column(column, overflow="fold")
+            table.add_column(column, overflow="fold", no_wrap=column in whole)
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
         console.print(table)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "GrantRequest",
     "granted_workspaces",
+    "grants_for",
     "lost",
     "needs_namespace_labels",
     "refused",
@@ -115,6 +116,16 @@ def granted_workspaces(
     """Of the issuer's workspaces, those that some grant of a ClusterKeyIssuer gives this namespace."""
     grants = [g for g in spec.grants or () if _selects_namespace(g, request_namespace, labels)]
     return [w for w in all_of if any(_workspace_matches(g.workspaces, w) for g in grants)]
+
+
+def grants_for(
+    spec: KeyIssuerSpec, workspace: Workspace, namespace: str, labels: Mapping[str, str], *, cluster_scoped: bool
+) -> list[Grant] | None:
+    """The grants that give this namespace this workspace, of which one suffices; None: everything is allowed."""
+    if not cluster_scoped and spec.grants is None:
+        return None
+    grants = [g for g in spec.grants or () if not cluster_scoped or _selects_namespace(g, namespace, labels)]
+    return [g for g in grants if _workspace_matches(g.workspaces, workspace)]
 
 
 def _refusal(message: str) -> Refusal:

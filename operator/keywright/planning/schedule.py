@@ -47,6 +47,10 @@ _MOST_OVERLAPPING: Final = 5
 """Scheduled rotations that one overlap may span: `previous` holds no more."""
 _JITTER_SHARE: Final = 10
 """Renewals are spread over a tenth of the validity."""
+_NO_SUCH_DAY: Final = "Bad day-of-month"
+"""What cronsim says of a 32nd, and of a thirtieth of February."""
+_MONTH: Final = 3
+"""Of the five fields, counted from 0."""
 _MINUTE: Final = timedelta(minutes=1)
 
 
@@ -185,7 +189,19 @@ def _walk(rotation: Rotation, schedule: str, after: datetime) -> _Walk | str:
     try:
         return _Walk(CronSim(schedule, after.astimezone(zone).replace(tzinfo=None)), zone)
     except CronSimError as error:
+        if str(error) == _NO_SUCH_DAY and _names_no_date(schedule):
+            return f"spec.rotation.schedule {schedule!r} never comes round; write a date that exists."
         return f"spec.rotation.schedule {schedule!r} is no cron expression of five fields ({error}); write for example 0 3 1 * *."
+
+
+def _names_no_date(schedule: str) -> bool:
+    """Whether it is refused for its months alone: they have no such day, as February has no thirtieth."""
+    fields = schedule.split()
+    try:
+        CronSim(" ".join(["*" if i == _MONTH else fields[i] for i in range(len(fields))]), datetime(2000, 1, 1))  # noqa: DTZ001 - as above
+    except CronSimError:
+        return False
+    return len(fields) > _MONTH and fields[_MONTH] != "*"
 
 
 def _moment(nominal: datetime, zone: ZoneInfo) -> datetime:

@@ -105,6 +105,10 @@ class Issuer(Protocol):
         """All workspaces that are not archived, all pages."""
         ...
 
+    async def archived_workspaces(self) -> Sequence[Workspace]:
+        """Those that are archived: no key can be made in them."""
+        ...
+
     async def user_id(self, user: str) -> str:
         """The uuid of a member, given by uuid or e-mail address. Raises Rejected(UserNotFound)."""
         ...

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from keywright.ports.sink import Sink
     from keywright.reconcile.holding import Ref
 
-__all__ = ["LookOver", "StoreBook"]
+__all__ = ["LookOver", "StoreBook", "read_store"]
 
 _FAILED_AGAIN: Final = 20.0
 """Seconds until a store that cannot be used is tried again."""
@@ -43,7 +43,8 @@ _SLOWEST: Final = 1.0
 """Seconds between two looks at most: an edit of the store waits for the look-over to end."""
 
 
-def _read(found: Object) -> Store:
+def read_store(found: Object) -> Store:
+    """The store that an object describes. Raises Rejected(StoreInvalid)."""
     meta = found["metadata"]
     try:
         spec = read_store_spec(found)
@@ -72,7 +73,7 @@ class StoreBook:
         ref: Ref = (place.kind, None if place.kind == "ClusterVaultStore" else namespace, place.store)
         found = self._cluster.store(*ref)
         if found is not None:
-            store = self._last[ref] = _read(found)
+            store = self._last[ref] = read_store(found)
             return store
         if ending and ref in self._last:
             return self._last[ref]
@@ -136,7 +137,7 @@ class LookOver:
         begun = self._monotonic()
         users = self._users(ref)
         try:
-            store = _read(found)
+            store = read_store(found)
             await self._sink.reach(store, {user.key.namespace for user in users})
         except (Retryable, Terminal, Ambiguous) as error:
             await self._say(found, store_refusal(error))
