@@ -85,15 +85,18 @@ async def test_a_double_click_makes_one_key_and_shows_it(tab, sandbox):
 
 
 async def test_the_trash_icon_takes_two_clicks(tab, sandbox):
-    """The first asks in its row, on the same page; Keep takes the question back; the second revokes."""
+    """The first asks in its row, on the same page, where nothing moves; Keep takes the question back; the second revokes."""
+    a_key_of(sandbox, "another")
     await sign_in(tab, sandbox)
     await to_workspace(tab, "search-prod")
     key = await a_key_by_hand(tab, "mine")
     await click(tab, "link", "Done")
     await tab.evaluate("window.here = true")
+    place = await trash(tab, "another").bounding_box()
     await trash(tab, "mine").click()
     await expect(tab.get_by_role("button", name="Revoke mine")).to_be_focused()
     await expect(tab.get_by_role("group", name="Revoke for good?")).to_be_visible()
+    assert await trash(tab, "another").bounding_box() == place
     await tab.get_by_role("link", name="Keep").click()
     await expect(trash(tab, "mine")).to_be_focused()
     await trash(tab, "mine").click()
@@ -152,6 +155,55 @@ async def test_the_organizations_form_asks_for_the_workspace(tab, sandbox):
     assert sandbox.accepts(await plaintext(tab))
     await click(tab, "link", "Done")
     await expect(row(tab, "billing")).to_be_visible()
+
+
+async def test_what_an_administrator_sees_of_the_organization(tab, sandbox):
+    """A policy that is set shortens new keys, and the confirmation says so; usage and the audit log tell of them."""
+    await sign_in(tab, sandbox)
+    await click(tab, "link", "All workspaces")
+    await click(tab, "link", "Expiration policy")
+    await tab.get_by_label("Longest validity, in days").fill("30")
+    await click(tab, "button", "Save")
+    await expect(tab.get_by_role("status")).to_contain_text("30 days at most")
+    await click(tab, "link", "Switch")
+    await to_workspace(tab, "billing")
+    await open_the_form(tab)
+    await expect(tab.get_by_text("The policy allows 30 days at most")).to_be_visible()
+    await tab.keyboard.press("Escape")
+    key = await a_key_by_hand(tab, "invoices")
+    confirmation = tab.get_by_role("dialog")
+    await expect(confirmation).to_contain_text("the latest date which the expiration policy allows")
+    await expect(confirmation).to_contain_text("in 30 days")
+    assert sandbox.accepts(key)
+    await click(tab, "link", "Done")
+    await click(tab, "link", "Usage")
+    await expect(tab.locator(".total")).to_have_text("1 request with this workspace's keys")
+    await click(tab, "link", "Switch")
+    await click(tab, "link", "All workspaces")
+    await click(tab, "link", "Audit log")
+    event = tab.get_by_role("row").filter(has_text="api_key.create")
+    await expect(event).to_contain_text("invoices")
+    await expect(event).to_contain_text("billing")
+
+
+async def test_a_page_from_elsewhere_cannot_act(tab, sandbox):
+    """Its forms come without the session: the browser keeps the cookie for the console's own pages, and from scripts."""
+    await sign_in(tab, sandbox)
+    await to_workspace(tab, "search-prod")
+    [cookie] = await tab.context.cookies()
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+    assert await tab.evaluate("document.cookie") == ""
+    # The best that a stranger can have: even the form as it stands in the page, with its secrets.
+    fields = await tab.locator("#create input[type=hidden]").evaluate_all(
+        "all => all.map(it => `<input name=${it.name} value=${it.value}>`).join('')"
+    )
+    form = f"<form method=post action={tab.url}>{fields}<button>Win a prize</button></form>"
+    await tab.route("http://elsewhere.example/", lambda route: route.fulfill(body=form, content_type="text/html"))
+    await tab.goto("http://elsewhere.example/")
+    await click(tab, "button", "Win a prize")
+    assert tab.url.startswith(sandbox.url)
+    await expect(tab.get_by_text("Your new API key")).to_have_count(0)
+    assert sandbox.live_keys() == []
 
 
 async def test_it_can_be_used_with_the_keyboard_alone(tab, sandbox):
