@@ -68,7 +68,7 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
 
 def signed_in(shown: str) -> str:
     """The platform's page with all keys, as what the demo has printed leads to it."""
-    (url,) = re.findall(r"sandbox +(\S+) stands in for the platform", shown)
+    (url,) = re.findall(r"sandbox +(\S+) plays the platform", shown)
     (command,) = re.findall(r"sign in +(cat \S+)", shown)
     form = {"admin_key": subprocess.run(command.split(), capture_output=True, text=True, check=True).stdout.strip()}
     with requests.Session() as browser:

@@ -103,8 +103,9 @@ class Showing:
     async def _perform(self, folder: Folder, plane: Plane, board: Board) -> None:
         self._ready(board, "plane", f"{plane.cluster.server} (etcd, apiserver, controllers)")
         url, admin_key = await plane.sandbox()
-        self._ready(board, "sandbox", f"{url} stands in for the platform; its pages show the keys")
-        self._ready(board, "sign in", f"{_opens(plane)}    # prints the admin key, for those pages")
+        self._ready(board, "sandbox", f"{url} plays the platform: open it to watch")
+        opens = f"cat {shlex.quote(str(plane.admin_key_file))}"
+        self._ready(board, "sign in", opens)
         vault = None
         if plane.cluster.vault_address and plane.cluster.vault_token:
             vault = DemoVault(plane.cluster.vault_address, SecretValue(plane.cluster.vault_token))
@@ -118,13 +119,13 @@ class Showing:
             self._ready(board, "operator", "runs with the rights of manifests/ and no others")
             story = Story(api, board, follower, beat=_BEAT if self._live else 0.0, vault=vault)
             self._ready(board, "issuer", await story.set_up_issuer(url, admin_key))
-            board.foot = (f"Watch the keys at {url}, where the admin key signs in:", f"  {_opens(plane)}")
+            board.foot = (f"Watch the keys at {url}, where the admin key signs in:", f"  {opens}")
             async with self._painted(board):
                 await story.tell(whole=self.once)
                 if not self.once:
-                    await self._stay(folder, plane, url, board, follower)
+                    await self._stay(folder, board, follower)
 
-    async def _stay(self, folder: Folder, plane: Plane, url: str, board: Board, follower: Follower) -> None:
+    async def _stay(self, folder: Folder, board: Board, follower: Follower) -> None:
         """Everything goes on, and so does the view, until a signal comes."""
         board.foot = (
             "Everything stays up until Ctrl-C. Look around in another terminal:",
@@ -133,7 +134,7 @@ class Showing:
             "  kubectl describe ak search",
             "  kubectl annotate --overwrite ak search keywright.dev/rotate=$(date +%s)",
             "  kubectl delete secret billing-key    # it comes back, with a new key",
-            f"  {_opens(plane)}    # signs in at {url}",
+            *board.foot,
         )
         self.stays = True
         if not self._live:
@@ -199,11 +200,6 @@ class Showing:
                 where = f"; all of it: {folder.log(component)}" if folder.keeps_logs else " (--dir DIR keeps all of it)"
                 print(f"The {component}'s last lines{where}", *lines, sep="\n  ", file=sys.stderr)  # noqa: T201 - what the command shows
                 return
-
-
-def _opens(plane: Plane) -> str:
-    """How one comes by the key that signs in to the platform's pages."""
-    return f"cat {shlex.quote(str(plane.admin_key_file))}"
 
 
 @contextmanager
