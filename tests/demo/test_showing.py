@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
 from typer.testing import CliRunner
 
 from keywright.cli.main import app
@@ -65,6 +66,16 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
     raise AssertionError(f"{text!r} was never printed:\n{seen}")
 
 
+def signed_in(shown: str) -> str:
+    """The platform's page with all keys, as what the demo has printed leads to it."""
+    (url,) = re.findall(r"sandbox +(\S+) plays the platform", shown)
+    (command,) = re.findall(r"sign in +(cat \S+)", shown)
+    form = {"admin_key": subprocess.run(command.split(), capture_output=True, text=True, check=True).stdout.strip()}
+    with requests.Session() as browser:
+        assert browser.post(f"{url}/sign-in", data=form, timeout=60).ok
+        return browser.get(f"{url}/organization/api-keys", timeout=60).text
+
+
 @pytest.mark.plane
 @together
 def test_once_shows_the_whole_life_and_leaves_nothing(tmp_path: Path):
@@ -85,7 +96,7 @@ def test_once_shows_the_whole_life_and_leaves_nothing(tmp_path: Path):
 @pytest.mark.plane
 @together
 def test_it_stays_up_for_looking_around_until_ctrl_c(tmp_path: Path):
-    """It says how, the kubeconfig that it names works, and Ctrl-C is its proper end."""
+    """It says how: the kubeconfig that it names works, the platform's pages open with its admin key; Ctrl-C is its proper end."""
     folder = tmp_path / "demo"
     with a_demo(folder) as process:
         shown = read_until(process, "kubectl delete secret")
@@ -97,6 +108,9 @@ def test_it_stays_up_for_looking_around_until_ctrl_c(tmp_path: Path):
             check=True,
         ).stdout
         assert listed.split() == ["apikey.keywright.dev/billing", "apikey.keywright.dev/search"]
+        page = signed_in(shown)
+        assert "ApiKey shop/billing" in page
+        assert "ApiKey shop/minimal" not in page
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=DEADLINE)
     assert process.returncode == 0, rest

@@ -35,7 +35,7 @@ def a_busy_board() -> Board:
 def test_the_picture_fits_its_terminal(width: int, height: int):
     """Not a line too wide, not a line too many, and the last thing said is seen."""
     board = a_busy_board()
-    board.closing = ("Look around:", "  kubectl get ak")
+    board.foot = ("Look around:", "  kubectl get ak")
     lines = render(board, width=width, height=height, glyphs=UTF8).plain.split("\n")
     assert max(map(cell_len, lines)) <= width
     assert len(lines) <= height

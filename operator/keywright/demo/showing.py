@@ -103,7 +103,9 @@ class Showing:
     async def _perform(self, folder: Folder, plane: Plane, board: Board) -> None:
         self._ready(board, "plane", f"{plane.cluster.server} (etcd, apiserver, controllers)")
         url, admin_key = await plane.sandbox()
-        self._ready(board, "sandbox", f"{url} stands in for the platform: open it to watch the keys")
+        self._ready(board, "sandbox", f"{url} plays the platform: open it to watch")
+        opens = f"cat {shlex.quote(str(plane.admin_key_file))}"
+        self._ready(board, "sign in", opens)
         vault = None
         if plane.cluster.vault_address and plane.cluster.vault_token:
             vault = DemoVault(plane.cluster.vault_address, SecretValue(plane.cluster.vault_token))
@@ -117,30 +119,31 @@ class Showing:
             self._ready(board, "operator", "runs with the rights of manifests/ and no others")
             story = Story(api, board, follower, beat=_BEAT if self._live else 0.0, vault=vault)
             self._ready(board, "issuer", await story.set_up_issuer(url, admin_key))
+            board.foot = (f"Watch the keys at {url}, where the admin key signs in:", f"  {opens}")
             async with self._painted(board):
                 await story.tell(whole=self.once)
                 if not self.once:
-                    await self._stay(folder, plane, board, follower)
+                    await self._stay(folder, board, follower)
 
-    async def _stay(self, folder: Folder, plane: Plane, board: Board, follower: Follower) -> None:
+    async def _stay(self, folder: Folder, board: Board, follower: Follower) -> None:
         """Everything goes on, and so does the view, until a signal comes."""
-        board.closing = (
+        board.foot = (
             "Everything stays up until Ctrl-C. Look around in another terminal:",
             f"  export KUBECONFIG={shlex.quote(str(folder.kubeconfig))}",
             "  kubectl get ak",
             "  kubectl describe ak search",
             "  kubectl annotate --overwrite ak search keywright.dev/rotate=$(date +%s)",
             "  kubectl delete secret billing-key    # it comes back, with a new key",
-            f"  cat {shlex.quote(str(plane.admin_key_file))}    # signs in to the platform's pages at the sandbox's address",
+            *board.foot,
         )
         self.stays = True
         if not self._live:
-            for line in board.closing:
+            for line in board.foot:
                 self._print(line)
         try:
             await follower.forever()
         finally:
-            board.closing = ()
+            board.foot = ()
 
     @property
     def _live(self) -> bool:

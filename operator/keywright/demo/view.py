@@ -66,7 +66,7 @@ def render(board: Board, *, width: int, height: int, glyphs: Glyphs) -> Text:
     table = [picture.heading()]
     for key, life in board.lives.items():
         table += picture.rows(key, life)
-    foot = [Text(line, style="" if number else "bold") for number, line in enumerate(board.closing)]
+    foot = [Text(line, style="" if number else "bold") for number, line in enumerate(board.foot)]
     if foot:
         foot.insert(0, Text())
     room = max(_FEWEST_LINES, height - len(head) - len(table) - len(foot) - 2)

@@ -36,8 +36,9 @@ if (once) {
 
   // A reload, and Back, then find the list: not this answer, nor a question whether to send the form again.
   history.replaceState(null, "", done.href);
-  // The browser may keep a page as it was left: without the key.
+  // The browser may keep a page as it was left: without the key, and who comes back to it finds the list.
   addEventListener("pagehide", () => key.replaceChildren());
+  addEventListener("pageshow", (event) => { if (event.persisted) location.replace(done.href); });
   // Escape is pressed too easily for the only look at a key; not every browser knows closedby yet.
   once.addEventListener("keydown", (event) => { if (event.key === "Escape") event.preventDefault(); });
   once.addEventListener("close", () => location.assign(done.href));
