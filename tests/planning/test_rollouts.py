@@ -288,7 +288,7 @@ def test_one_that_does_not_answer_is_asked_again_and_given_up_after_a_day():
     assert decision.notes == ()
     assert status.rollout
     assert status.rollout.pending[0].trouble == "does not answer yet: no answer"
-    assert decide(a_spec(), status, silent).step == Wait(NOW + timedelta(seconds=15))
+    assert decide(a_spec(), status, silent).step == Wait(NOW + timedelta(seconds=30))
     assert isinstance(decide(a_spec(), status, seen()).step, RestartWorkload)
     decision = decide(a_spec(), rotated(an_entry(ago=None), since=DAY), silent)
     assert written(decision).rollout is None
@@ -299,7 +299,7 @@ def test_one_that_does_not_answer_is_asked_again_and_given_up_after_a_day():
 
 
 def test_an_older_key_waits_for_the_rollouts_and_says_so():
-    """In a sentence with what it waits for and until when, neither Reconciling nor unready; looked at each 15 s."""
+    """In a sentence with what it waits for and until when, neither Reconciling nor unready; looked at again."""
     status = rotated(an_entry(), ends=timedelta(minutes=-1))
     after = written(decide(a_spec(), status, seen(web=Rolling())))
     assert after.next
@@ -313,7 +313,7 @@ def test_an_older_key_waits_for_the_rollouts_and_says_so():
     ready = after.condition("Ready")
     assert ready
     assert (ready.status, ready.reason) == ("True", Reason.ISSUED)
-    assert decide(a_spec(), after, seen(web=Rolling())).step == Wait(NOW + timedelta(seconds=15))
+    assert decide(a_spec(), after, seen(web=Rolling())).step == Wait(NOW + timedelta(seconds=30))
 
 
 def test_once_complete_the_older_key_ends_and_nothing_is_looked_at_any_more():
@@ -349,12 +349,24 @@ def test_after_a_day_more_it_is_revoked_all_the_same_and_a_warning_says_so():
     assert "waited 24 hours for the rollout of deployment/web, which is not complete" in note.message
 
 
-def test_a_long_rollout_is_looked_at_seldom_while_the_overlap_lasts():
-    """Each 15 s for a quarter of an hour, then each five minutes."""
-    for since, pause in (timedelta(minutes=2), timedelta(seconds=15)), (timedelta(hours=1), timedelta(minutes=5)):
-        rolling = seen(web=Rolling())
-        status = said(a_spec(), rotated(an_entry(), since=since), rolling)
-        assert decide(a_spec(), status, rolling).step == Wait(NOW + pause)
+@pytest.mark.parametrize(
+    ("since", "overlap_over", "pause"),
+    [
+        (timedelta(seconds=1), False, timedelta(seconds=15)),
+        (timedelta(minutes=2), False, timedelta(seconds=30)),
+        (timedelta(minutes=2), True, timedelta(seconds=30)),
+        (timedelta(hours=1), True, timedelta(minutes=1)),
+        (timedelta(hours=1), False, timedelta(minutes=5)),
+    ],
+)
+def test_the_longer_a_rollout_takes_the_less_often_it_is_looked_at(
+    since: timedelta, overlap_over: bool, pause: timedelta
+):
+    """After a quarter of the time that it has taken: each 15 s at most, each minute at least once an older key waits for it."""
+    rolling = seen(web=Rolling())
+    ends = timedelta(minutes=-1) if overlap_over else timedelta(hours=2)
+    status = said(a_spec(), rotated(an_entry(), since=since, ends=ends), rolling)
+    assert decide(a_spec(), status, rolling).step == Wait(NOW + pause)
 
 
 def test_what_keeps_a_rollout_is_written_down_once():

@@ -93,7 +93,7 @@ async def test_a_restart_costs_one_patch_and_two_writes():
 
 
 async def test_the_older_key_waits_for_the_rollout_and_ends_with_it():
-    """Past its overlap it works on, the ApiKey is Ready and says what it waits for; complete, it is revoked within seconds."""
+    """Past its overlap it works on, the ApiKey is Ready and says what it waits for; complete, it is revoked within a minute."""
     world, web = await a_world()
     old = await rotate(world)
     world.now += 3 * HOUR
@@ -106,14 +106,14 @@ async def test_the_older_key_waits_for_the_rollout_and_ends_with_it():
     assert "once the rollout of deployment/web is complete" in status.next.reason
     assert status.next.at == status.previous[0].revoke_at + DAY
     complete(world, web)
-    await world.settle(within=timedelta(seconds=20))
+    await world.settle(within=timedelta(minutes=1))
     world.one_key()
     assert old not in world.live()
     assert world.status().rollout is None
 
 
 async def test_no_status_is_written_while_it_waits():
-    """Looked at each 15 seconds, and nothing else."""
+    """Looked at each minute, and nothing else."""
     world, _ = await a_world()
     await rotate(world)
     world.now += 3 * HOUR
@@ -121,7 +121,7 @@ async def test_no_status_is_written_while_it_waits():
     writes, reads = len(world.cluster.writes), world.workloads.reads
     await world.settle(within=timedelta(minutes=10))
     assert len(world.cluster.writes) == writes
-    assert 30 <= world.workloads.reads - reads <= 41
+    assert 8 <= world.workloads.reads - reads <= 11
 
 
 async def test_a_rollout_that_never_ends_holds_for_a_day_and_no_longer():

@@ -14,13 +14,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-import looptime
 from tests.ports.fake_cluster import ApiServer
 from tests.ports.fake_issuer import FakePlatform
 from tests.ports.fake_sink import SecretStore
 from tests.ports.fake_workloads import WorkloadStore
 from tests.simulation.invariants import Invariants
 from tests.simulation.leadership import Leadership
+from tests.simulation.leaping import LeapingLoop
 from tests.simulation.people import People
 from tests.simulation.process import Process
 
@@ -287,7 +287,7 @@ class World:
 
 def play(history: History, *, keep_trace: bool = False) -> World:
     """Play it. Raises Violation."""
-    loop = looptime.new_event_loop(start=0.0, noop_cycles=0)
+    loop = LeapingLoop()
     try:
         world = World(history, loop, keep_trace=keep_trace)
         loop.run_until_complete(_race(world))

@@ -95,7 +95,15 @@ class Matches:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         """The check, after the type's own."""
-        return core_schema.no_info_after_validator_function(self._check, handler(source))
+        # fullmatch: Python's $ would let a last newline pass, RE2's does not.
+        matches = re.compile(self.pattern).fullmatch
+
+        def check(value: Any) -> Any:
+            if not all(map(matches, self._texts(value))):
+                raise PydanticCustomError("syntax", "{sentence}", {"sentence": self.message})
+            return value
+
+        return core_schema.no_info_after_validator_function(check, handler(source))
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
@@ -108,12 +116,6 @@ class Matches:
 
     def _texts(self, value: Any) -> Iterable[str]:
         return (value,)
-
-    def _check(self, value: Any) -> Any:
-        # fullmatch: Python's $ would let a last newline pass, RE2's does not.
-        if not all(re.fullmatch(self.pattern, text) for text in self._texts(value)):
-            raise PydanticCustomError("syntax", "{sentence}", {"sentence": self.message})
-        return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,17 +212,20 @@ def _refused(s: Situation, reason: Reason, message: str, *, stalled: bool) -> li
 
 def conditions(s: Situation, sayings: list[Saying]) -> list[Condition]:
     """As kstatus reads them: Reconciling and Stalled stand only while they are true."""
-    return [
-        Condition(
-            type=saying.type,
-            status=saying.status,
-            reason=saying.reason,
-            message=saying.message,
-            last_transition_time=s.now,
-            observed_generation=s.observed.subject.generation,
-        ).since(s.status.condition(saying.type))
-        for saying in sayings
-    ]
+    return [_condition(s, saying, s.status.condition(saying.type)) for saying in sayings]
+
+
+def _condition(s: Situation, saying: Saying, stands: Condition | None) -> Condition:
+    """With the time of the one that stands, where its status does not change."""
+    since = stands.last_transition_time if stands is not None and stands.status == saying.status else s.now
+    return Condition(
+        type=saying.type,
+        status=saying.status,
+        reason=saying.reason,
+        message=saying.message,
+        last_transition_time=since,
+        observed_generation=s.observed.subject.generation,
+    )
 
 
 def _time(at: datetime) -> str:

@@ -38,10 +38,13 @@ __all__ = [
 LONGEST_WAIT: Final = timedelta(hours=24)
 """How long past its overlap an older key waits for rollouts at most, and how long a workload that does not answer is asked again."""
 _POLL: Final = timedelta(seconds=15)
-"""Between two looks at a rollout that has just begun, or that an older key waits for."""
+"""Between two looks at a rollout at least."""
+_POLL_WAITING: Final = timedelta(minutes=1)
+"""Between two looks at most while an overlap is over: so much longer than needed may an older key live."""
 _POLL_SELDOM: Final = timedelta(minutes=5)
-"""Between two looks at one that takes long, while no overlap is over."""
-_BEGUN_LATELY: Final = timedelta(minutes=15)
+"""The same while no overlap is over, and nothing waits."""
+_POLL_SHARE: Final = 4
+"""A rollout is looked at again after a quarter of the time that it has taken: what takes long is not about to be complete."""
 _PREFIX: Final = "restart.keywright.dev/"
 _NAME_LIMIT: Final = 63
 """Characters of an annotation key behind its prefix, as Kubernetes has it."""
@@ -119,9 +122,8 @@ def sooner(s: Situation, until: datetime | None) -> datetime | None:
     """The earlier of a time and the next look at the rollouts; only while there is one to look at."""
     if not active(s) or not pending(s):
         return until
-    rollout = s.status.rollout
-    lately = rollout is not None and s.now < rollout.since + _BEGUN_LATELY
-    again = s.now + (_POLL if lately or waiting(s) else _POLL_SELDOM)
+    lasted = s.now - s.status.rollout.since if s.status.rollout else timedelta(0)
+    again = s.now + max(_POLL, min(lasted / _POLL_SHARE, _POLL_WAITING if waiting(s) else _POLL_SELDOM))
     return again if until is None else min(until, again)
 
 

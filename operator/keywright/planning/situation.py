@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from keywright.api.apikey_status import ScheduleInForce
@@ -29,9 +30,9 @@ _CLOCK_WENT_BACK: Final = timedelta(days=1)
 """A schedule that counts from further ahead than this counts from now; less than this is waited for, so that no time runs twice."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Situation:
-    """All that a rule may look at."""
+    """All that a rule may look at. Without slots: what many rules ask for is computed once."""
 
     spec: ApiKeySpec
     status: ApiKeyStatus
@@ -40,7 +41,7 @@ class Situation:
 
     def with_status(self, status: ApiKeyStatus) -> Situation:
         """The same, had the status been written already."""
-        return replace(self, status=status)
+        return Situation(self.spec, status, self.observed, self.now)
 
     @property
     def label(self) -> str:
@@ -53,7 +54,7 @@ class Situation:
         """The place that the spec names."""
         return place_of(self.spec.target)
 
-    @property
+    @cached_property
     def place(self) -> str | None:
         """The place in question: where an open attempt delivers, else where the spec says."""
         return self.status.attempt.target if self.status.attempt else self.wanted_place
@@ -68,7 +69,7 @@ class Situation:
         """Whether the key in question belongs elsewhere than where the current one is."""
         return self.home != self.place
 
-    @property
+    @cached_property
     def renewal_at(self) -> datetime | None:
         """When the key is replaced before its last day, by the spec as it is now: an edit of renewBefore moves it without a new key."""
         status = self.status
@@ -76,7 +77,7 @@ class Situation:
             return None
         return schedule.renewal_time(self.spec, status.issued_at, status.expires_at.date(), self.observed.subject.uid)
 
-    @property
+    @cached_property
     def scheduled_at(self) -> datetime | None:
         """When the schedule comes round first since it counts: one missed time is made up once, and none past expiry.date."""
         in_force = self.schedule_in_force
@@ -85,7 +86,7 @@ class Situation:
         at, end = schedule.next_scheduled(self.spec.rotation, in_force.since), schedule.fixed_end(self.spec)
         return None if at and end and at > end else at
 
-    @property
+    @cached_property
     def schedule_in_force(self) -> ScheduleInForce | None:
         """The schedule, and since when: as it stands in the status, or from now on where it was written or edited since.
 
@@ -174,7 +175,7 @@ class Situation:
         """Whether this pass has read it itself."""
         return self.place is None or self.place in self.observed.fresh
 
-    @property
+    @cached_property
     def record(self) -> KeyRecord | None:
         """The delivered record at the place in question."""
         return self.record_at(self.place)
@@ -198,7 +199,7 @@ class Situation:
         known = issued.digest if issued and record.key_id == self.status.key_id else None
         return known not in (None, record.digest)
 
-    @property
+    @cached_property
     def delivered(self) -> KeyRecord | None:
         """The current key's record as it was delivered, put together from the status; None where an older version wrote that."""
         status, issued, subject = self.status, self.status.issued_as, self.observed.subject
@@ -226,7 +227,7 @@ class Situation:
             handled=status.handled,
         )
 
-    @property
+    @cached_property
     def stripped(self) -> KeyRecord | None:
         """The current key's record, where its plaintext still stands in its Secret and the record beside it is gone or spoilt.
 
@@ -244,7 +245,7 @@ class Situation:
         here = self.record_at(self.home)
         return record if here is None or here.key_id != record.key_id else None
 
-    @property
+    @cached_property
     def key_stands(self) -> bool:
         """Whether the current key stands in its Secret: by the record beside it, or by its plaintext alone."""
         record = self.record_at(self.home)

@@ -17,7 +17,8 @@ from keywright.ports.cluster import FINALIZER
 from keywright.reconcile.directory import ref_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from datetime import date
 
     from keywright.api.apikey import ApiKeySpec, KeyIssuerIdentity
     from keywright.api.apikey_status import ApiKeyStatus
@@ -126,28 +127,32 @@ class Observer:
     def begin(self, seen: Object) -> tuple[ApiKeySpec, ApiKeyStatus, Observed]:
         """What is known without asking. Raises Rejected(InvalidSpec) where spec or status cannot be read."""
         spec, status, subject = read_spec(seen), read_status(seen), subject_of(seen)
+        namespace = subject.key.namespace
+        places = dict.fromkeys((place_of(spec.target), *([status.target.name] if status.target else ())))
+        known = {place: there for place in places if (there := self._sink.known(namespace, place))}
+        closed = {c.issuer.uid for c in status.closed_attempts}
+        rival, owner_exists = self._claims(subject, place_of(spec.target), known)
+        gone, used, previous_used = self._of_keys(status)
+        # One construction, at each pass of each ApiKey: a chain of replacements costs a third of a pass.
         observed = Observed(
             subject=subject,
             cluster_id=self._cluster_id,
             min_interval=self._min_interval,
             late_window=self._late_window,
             next_attempt=self._new_attempt_id(),
-        )
-        observed = self._with_known(observed, place_of(spec.target))
-        if status.target and status.target.name not in observed.targets:
-            observed = self._with_known(observed, status.target.name)
-        observed = self._with_claims(observed, spec)
-        if status.closed_attempts:
-            issuers = {c.issuer.uid for c in status.closed_attempts}
-            looked = {uid: at for uid in issuers if (at := self._inventory.looked(uid)) is not None}
-            observed = replace(observed, listing=self._inventory.listed(subject.uid), looked=looked)
-        observed = replace(
-            observed,
+            rival=rival,
+            owner_exists=owner_exists,
+            targets=known,
+            listing=self._inventory.listed(subject.uid) if closed else None,
+            looked={uid: at for uid in closed if (at := self._inventory.looked(uid)) is not None},
             rewritten=self._rewritten.get(subject.uid),
-            revokes_ungranted=self._revokes_ungranted(status, subject.key.namespace),
-            vanished=self._inventory.vanished(ref_of(spec.issuer_ref, subject.key.namespace)),
+            revokes_ungranted=self._revokes_ungranted(status, namespace),
+            vanished=self._inventory.vanished(ref_of(spec.issuer_ref, namespace)),
+            key_gone=gone,
+            last_used=used,
+            previous_used=previous_used,
         )
-        return spec, status, self._with_key(observed, status)
+        return spec, status, observed
 
     def again(self, seen: Object, observed: Observed, spec: ApiKeySpec) -> tuple[ApiKeySpec, ApiKeyStatus, Observed]:
         """After a write of our own: the object anew, other facts as they were; each attempt gets an id of its own.
@@ -157,8 +162,16 @@ class Observer:
         if seen["metadata"].get("generation", 0) != observed.subject.generation:
             spec = read_spec(seen)
         status = read_status(seen)
-        observed = replace(observed, subject=subject_of(seen), next_attempt=self._new_attempt_id())
-        return spec, status, self._with_key(observed, status)
+        gone, used, previous_used = self._of_keys(status)
+        observed = replace(
+            observed,
+            subject=subject_of(seen),
+            next_attempt=self._new_attempt_id(),
+            key_gone=gone,
+            last_used=used,
+            previous_used=previous_used,
+        )
+        return spec, status, observed
 
     def rewrote(self, s: Situation, layout_digest: str) -> Observed:
         """A target was laid out anew just now: remembered for a while, also beyond this pass."""
@@ -175,14 +188,13 @@ class Observer:
         """A key is dead: an older listing that still shows it is corrected."""
         self._inventory.strike(key_id)
 
-    def _with_key(self, observed: Observed, status: ApiKeyStatus) -> Observed:
-        """What the inventory knows of the current key and of the older ones, each for itself."""
+    def _of_keys(self, status: ApiKeyStatus) -> tuple[bool, date | None, dict[KeyId, date]]:
+        """What the inventory knows: whether the current key is gone, when it was used last, and the older ones each for itself."""
         days = {KeyId(p.key_id): self._inventory.last_used(p.key_id) for p in status.previous}
-        observed = replace(observed, previous_used={key_id: day for key_id, day in days.items() if day})
+        older = {key_id: day for key_id, day in days.items() if day}
         if status.key_id is None:
-            return replace(observed, key_gone=False, last_used=None)
-        gone, used = self._inventory.is_gone(status.key_id), self._inventory.last_used(status.key_id)
-        return replace(observed, key_gone=gone, last_used=used)
+            return False, None, older
+        return self._inventory.is_gone(status.key_id), self._inventory.last_used(status.key_id), older
 
     async def look(self, step: Look, s: Situation) -> Observed:  # noqa: C901 - one branch a fact
         """Find out one fact. Raises Retryable where the apiserver does not answer."""
@@ -249,22 +261,24 @@ class Observer:
             if not s.observed.subject.deleting or not s.bound or not await beyond_reach(error, s, self._cluster):
                 return replace(s.observed, unreadable=store_refusal(error))
             target = Absent()  # what is to end needs nothing that stands there
-        return self._with_claims(replace(with_target(s.observed, name, target), rehearsal=None), s.spec)
+        observed = s.observed
+        targets = {**observed.targets, name: target}
+        rival, owner_exists = self._claims(observed.subject, place_of(s.spec.target), targets)
+        fresh = observed.fresh | {name}
+        return replace(
+            observed, targets=targets, fresh=fresh, rehearsal=None, rival=rival, owner_exists=owner_exists
+        )
 
-    def _with_known(self, observed: Observed, name: str) -> Observed:
-        target = self._sink.known(observed.subject.key.namespace, name)
-        return replace(observed, targets={**observed.targets, name: target}) if target else observed
-
-    def _with_claims(self, observed: Observed, spec: ApiKeySpec) -> Observed:
-        """Who else claims the spec's target: the one in the record has it, else the oldest."""
-        me, name = observed.subject, place_of(spec.target)
-        claims = [subject_of(c) for c in self._cluster.claimants(me.key.namespace, name)]
-        claims = [c for c in claims if c.uid != me.uid and c.key != me.key and not c.deleting]
-        target = observed.targets.get(name)
-        owner_exists = not isinstance(target, Present) or self._cluster.api_key(target.owner) is not None
-        rival = None
-        if claims:
-            recorded = target.owner if isinstance(target, Present) else None
-            first = min([*claims, me], key=lambda c: (c.key != recorded, c.created_at, c.key))
-            rival = first.key if first.uid != me.uid else None
-        return replace(observed, rival=rival, owner_exists=owner_exists)
+    def _claims(
+        self, me: Subject, name: str, targets: Mapping[str, TargetState]
+    ) -> tuple[ResourceKey | None, bool]:
+        """Who else claims the spec's target: the one in the record has it, else the oldest. And whether that owner is there."""
+        target = targets.get(name)
+        owner = target.owner if isinstance(target, Present) else None
+        owner_exists = owner is None or self._cluster.api_key(owner) is not None
+        others = [c for c in self._cluster.claimants(me.key.namespace, name) if c["metadata"]["name"] != me.key.name]
+        claims = [c for c in map(subject_of, others) if c.uid != me.uid and not c.deleting]
+        if not claims:
+            return None, owner_exists
+        first = min([*claims, me], key=lambda c: (c.key != owner, c.created_at, c.key))
+        return first.key if first.uid != me.uid else None, owner_exists
