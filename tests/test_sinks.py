@@ -23,13 +23,19 @@ ELSEWHERE = {
     "e2e/test_canary.py": "Where plaintexts stand in etcd; of those in Vault: test_vault_life.py.",
     "e2e/test_cost.py": "Requests at the apiserver; a key in Vault costs it fewer, and Vault's are counted in its adapter's tests.",
     "e2e/test_deputy.py": "Who may have a key of which workspace is decided by the issuer's grants alone.",
+    "e2e/test_deputy_vault.py": "Which path of which store an ApiKey may name: there is no such question of Secrets.",
+    "e2e/test_drill.py": "What keywright doctor says of ten broken set-ups, of Vault's and of Secrets' among them.",
     "e2e/test_fairness.py": "Whose turn it is is decided before any target is looked at.",
     "e2e/test_hostile.py": "Fields of every kind, Vault's among them, in ApiKeys that are all refused or harmless.",
     "e2e/test_leader.py": "Which replica works is decided by a Lease, and asked in one place before each write to either sink.",
+    "e2e/test_metrics_auth.py": "Who may read the metrics.",
+    "e2e/test_monitoring.py": "Series and panels, of requests to Vault among them.",
     "e2e/test_rate_limit.py": "How fast the platform is asked.",
     "e2e/test_rights.py": "Rights at the apiserver, those for stores among them.",
+    "e2e/test_status.py": "What a person is told of ApiKeys, whatever their target is.",
     "e2e/test_sweep.py": "Keys at the platform.",
     "e2e/test_time_travel.py": "When a key is due is computed from its dates.",
+    "e2e/test_tokens.py": "Tokens of ServiceAccounts, which Vault alone asks for.",
 }
 """Files that show something else than what becomes of keys in their targets, and what."""
 SUITE = sorted(

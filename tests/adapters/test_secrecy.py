@@ -34,8 +34,7 @@ ALLOWED = {
     # The header of a request: the admin key, and the key that is checked.
     "adapters/httpclient.py": 2,
     # A CA bundle: it comes from a Secret or ConfigMap as the admin key does, and is no secret.
-    "adapters/mistral.py": 1,
-    "adapters/vault_stores.py": 1,
+    "adapters/address.py": 1,
     # What logs in to Vault, a ServiceAccount's token or a secret id, and the header with the token that this gave.
     "adapters/vault_client.py": 3,
 }

@@ -9,6 +9,7 @@ from tests.ports.fake_cluster import FakeCluster
 
 from keywright.adapters.vault_client import Threads, VaultClient
 from keywright.api.vaultstore import VaultStoreSpec
+from keywright.keys import SecretValue
 from keywright.ports.stores import Store
 
 if TYPE_CHECKING:
@@ -39,4 +40,6 @@ def a_cluster() -> FakeCluster:
 
 def a_client(store: Store, *, bundle: str | None = None, cluster: FakeCluster | None = None) -> VaultClient:
     """With threads of its own."""
-    return VaultClient(store, bundle, cluster or a_cluster(), Threads(), allow_insecure=True)
+    return VaultClient(
+        store, SecretValue(bundle) if bundle else None, cluster or a_cluster(), Threads(), allow_insecure=True
+    )

@@ -11,10 +11,13 @@ import ipaddress
 import re
 import socket
 import ssl
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from yarl import URL
+
+if TYPE_CHECKING:
+    from keywright.keys import SecretValue
 
 __all__ = ["ForbiddenAddressError", "base_url", "checked_path", "refuse", "trust"]
 
@@ -84,17 +87,18 @@ def checked_path(path: str) -> str:
     return path.rstrip("/")
 
 
-def trust(ca_bundle: str | None) -> ssl.SSLContext | None:
+def trust(ca_bundle: SecretValue | None) -> ssl.SSLContext | None:
     """The system's certificates and these; None: the system's alone."""
     if ca_bundle is None:
         return None
+    pem = ca_bundle.reveal()
     context = ssl.create_default_context()
     before = context.cert_store_stats()["x509"]
     try:
-        context.load_verify_locations(cadata=ca_bundle)
+        context.load_verify_locations(cadata=pem)
     except (ssl.SSLError, ValueError, TypeError):
         raise ValueError("cannot be read; it must hold PEM certificates (BEGIN CERTIFICATE)") from None
-    if context.cert_store_stats()["x509"] == before and "BEGIN CERTIFICATE" not in ca_bundle:
+    if context.cert_store_stats()["x509"] == before and "BEGIN CERTIFICATE" not in pem:
         raise ValueError("holds no certificate; it must hold PEM certificates (BEGIN CERTIFICATE)")
     return context
 

@@ -54,7 +54,7 @@ class KubeInspection:
         """As the port says."""
         try:
             there = base_url(url, allow_insecure=self._allow_insecure)
-            context = trust(ca_bundle.reveal() if ca_bundle else None)
+            context = trust(ca_bundle)
         except ValueError:
             return None  # whoever uses this address says what is wrong with it
         proxy = None if proxy_bypass(f"{there.host}:{there.port}") else getproxies().get(there.scheme)

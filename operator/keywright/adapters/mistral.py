@@ -358,7 +358,7 @@ def mistral_factory(
                 reason=Reason.ISSUER_INVALID,
             )
         bundle = "caBundleSecretRef" if mistral.ca_bundle_secret_ref else "caBundleConfigMapRef"
-        tls = _valid(name, bundle, lambda: trust(ca_bundle.reveal() if ca_bundle else None))
+        tls = _valid(name, bundle, lambda: trust(ca_bundle))
         return MistralIssuer(
             name,
             mistral,

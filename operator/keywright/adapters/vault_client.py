@@ -85,7 +85,7 @@ class VaultClient:
     """One store of one generation."""
 
     def __init__(
-        self, store: Store, ca_bundle: str | None, cluster: Cluster, threads: Threads, *, allow_insecure: bool
+        self, store: Store, ca_bundle: SecretValue | None, cluster: Cluster, threads: Threads, *, allow_insecure: bool
     ) -> None:
         """Asks nothing. `cluster` has what a login is made with. Raises Rejected(StoreInvalid) for the address or the bundle."""
         self.store = store

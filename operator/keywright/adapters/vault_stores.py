@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from keywright.adapters.vault_client import OnRequest
+    from keywright.keys import SecretValue
     from keywright.ports.cluster import Cluster
     from keywright.ports.stores import Store, Stores
 
@@ -49,7 +50,7 @@ class At:
 @dataclass(slots=True)
 class _Entry:
     generation: int
-    bundle: str | None
+    bundle: SecretValue | None
     read_at: float
     client: VaultClient
 
@@ -121,7 +122,7 @@ class VaultStores:
             self._entries[store.uid] = _Entry(store.generation, bundle, now, client)
             return client
 
-    async def _bundle(self, store: Store) -> str | None:
+    async def _bundle(self, store: Store) -> SecretValue | None:
         spec = store.spec
         source = spec.ca_bundle_secret_ref or spec.ca_bundle_config_map_ref
         if source is None:
@@ -134,7 +135,7 @@ class VaultStores:
                 f"{store.called} has no CA bundle: {kind} {where} with data key {source.key} does not exist; create it",
                 reason="StoreInvalid",
             )
-        return value.reveal()
+        return value
 
 
 def _identity(store: Store, namespace: str) -> str:
