@@ -218,15 +218,18 @@ def filled(spec: Any, other: str) -> Any:
 
 
 def test_no_path_and_no_reference_leads_elsewhere(guarded: Guarded):
-    """The apiserver refuses them with a sentence: neither is anything read there, nor a key asked for."""
+    """The apiserver refuses them with a sentence, or else the operator does: neither is anything read there, nor a key asked for."""
     with two_teams(guarded) as (team, other, vault):
         post(guarded, "VaultStore", team.namespace, "vault", a_store(vault, team.namespace))
         for number, (how, path) in enumerate(PATHS.items()):
-            with pytest.raises(RuntimeError, match="422"):
-                team.create(
-                    f"path-{number}", target=in_vault("VaultStore", "vault", path.format(other=other.namespace))
-                )
-            assert posts(guarded, team, f"path-{number}") == 0, how
+            name, target = f"path-{number}", in_vault("VaultStore", "vault", path.format(other=other.namespace))
+            try:
+                team.create(name, target=target)
+            except RuntimeError as refused:
+                assert ": 422" in str(refused), (how, str(refused))
+            else:
+                assert "path" in team.says("InvalidSpec", name, of_type="Stalled"), how
+            assert posts(guarded, team, name) == 0, how
         for number, (how, (kind, spec)) in enumerate(REFS.items()):
             described = filled(spec, other.namespace) | ({"address": vault.address} if "Vault" in kind else {})
             namespace = "" if kind.startswith("Cluster") else team.namespace
