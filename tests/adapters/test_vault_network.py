@@ -125,6 +125,34 @@ async def test_threads_are_bounded(wire, client, impatient):
     await asyncio.sleep(0.01)  # the server's side lets go
 
 
+async def test_stores_of_one_namespace_leave_threads_for_others(wire, impatient):
+    """Twenty silent Vaults of one namespace hold eight threads; another's is asked at once."""
+    enough, asked, threads = asyncio.Event(), asyncio.Semaphore(0), vault_client.Threads()
+
+    async def mute(_writer):
+        asked.release()
+        await enough.wait()
+
+    def a_client_of(namespace):
+        store = a_store(wire.url, auth=TOKEN, namespace=namespace)
+        return vault_client.VaultClient(store, None, a_cluster(), threads, allow_insecure=True)
+
+    wire.answers(mute)
+    noisy = [a_client_of("noisy") for _ in range(20)]
+    asking = [asyncio.create_task(client.health()) for client in noisy for _ in range(4)]
+    for _ in range(8):
+        await asked.acquire()
+    quiet = a_client_of("quiet")
+    waiting = asyncio.create_task(quiet.health())
+    await asked.acquire()
+    enough.set()
+    results = await asyncio.gather(waiting, *asking, return_exceptions=True)
+    assert all(isinstance(result, Unavailable) for result in results)
+    for client in (quiet, *noisy):
+        client.close()
+    threads.close()
+
+
 async def test_a_refused_connection_did_nothing():
     """Also to a write: nothing was sent."""
     client = a_client(a_store("http://127.0.0.1:1"))
@@ -141,6 +169,14 @@ async def test_one_login_serves_all(wire, client):
     assert [seen.target for seen in logins] == ["/v1/auth/kubernetes/login"]
     assert json.loads(logins[0].body) == {"role": "keywright", "jwt": "search/default for vault"}
     assert {seen.headers.get("x-vault-token") for seen in wire.seen[1:]} == {"hvs.first"}
+
+
+async def test_the_token_goes_in_vaults_own_header(wire, client):
+    """Vault hands `Authorization` on to its plugins (CVE-2026-4525): nothing of ours stands in it, nor in an address."""
+    wire.answers(LOGIN, WRITTEN)
+    await write(client)
+    assert [seen.headers.get("authorization") for seen in wire.seen] == [None, None]
+    assert not any("hvs." in seen.target or "for vault" in seen.target for seen in wire.seen)
 
 
 async def test_each_namespace_logs_in_as_itself(wire, client):

@@ -145,17 +145,17 @@ def test_each_right_in_one_namespace_is_used_and_no_call_denied(
 
 @pytest.mark.xdist_group("guarded")
 def test_each_right_to_restart_is_used_and_no_call_denied(guarded: Guarded):
-    """Of the Role of manifests/restart: one workload of each kind, restarted and looked at while an older key waits for it."""
+    """Of the Role of manifests/restart: one workload of each kind, whose pods nobody starts, so that an older key waits for all."""
     guarded.plane.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(ROLLOUTS))
     guarded.plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/rollouts.argoproj.io")
     with guarded.a_team() as team:
         may_restart(team)
         common = {"selector": {"matchLabels": {"app": "web"}}, "template": a_template()}
         kinds = {
-            "Deployment": ("apps/v1", {"replicas": 0}),
-            "StatefulSet": ("apps/v1", {"replicas": 0, "serviceName": "web"}),
+            "Deployment": ("apps/v1", {"replicas": 1}),
+            "StatefulSet": ("apps/v1", {"replicas": 1, "serviceName": "web"}),
             "DaemonSet": ("apps/v1", {}),
-            "Rollout": ("argoproj.io/v1alpha1", {"replicas": 0}),
+            "Rollout": ("argoproj.io/v1alpha1", {"replicas": 1}),
         }
         for kind, (version, spec) in kinds.items():
             body = {"apiVersion": version, "kind": kind, "metadata": {"name": "web"}, "spec": {**common, **spec}}

@@ -50,6 +50,8 @@ def guarded(kind: type[urllib3.connection.HTTPConnection], *, own_machine: bool)
     """A kind of urllib3's connections that looks names up here. `own_machine`: loopback is let through."""
 
     class Guarded(kind):  # type: ignore[misc,valid-type]  # whose base is an argument
+        _dns_host: str
+
         def _new_conn(self) -> socket.socket:
             name = self._dns_host
             try:
@@ -66,9 +68,11 @@ def guarded(kind: type[urllib3.connection.HTTPConnection], *, own_machine: bool)
                 for *_, address in found:
                     self._dns_host = address[0]
                     try:
-                        return super()._new_conn()
+                        made: socket.socket = super()._new_conn()
                     except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as error:
                         failed = error
+                    else:
+                        return made
             finally:
                 self._dns_host = name
             assert failed is not None  # a name that resolves has an address

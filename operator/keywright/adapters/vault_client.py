@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -39,9 +40,11 @@ __all__ = ["OnRequest", "Threads", "VaultClient"]
 T = TypeVar("T")
 OnRequest = Callable[[str, str, float], None]
 
-_THREADS: Final = 16
+_THREADS: Final = 32
 _AT_ONCE: Final = 4
 """Requests to one store at once: one that hangs leaves threads for the others."""
+_OF_ONE: Final = 8
+"""Requests to all stores of one namespace at once: its stores may all hang, and leave threads for those of others."""
 _LATE: Final = 2.0
 """Seconds past a request's own deadline until nobody waits for its thread any more."""
 
@@ -53,16 +56,29 @@ class Threads:
         """`on_request` hears of each request sent, in its thread: operation, status or what happened instead, seconds."""
         self.on_request = on_request
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="vault")
+        self._namespaces: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(_OF_ONE))
 
-    async def run(self, slots: asyncio.Semaphore, work: Callable[[], T], store: str, *, write: bool) -> T:
+    def slots(self, namespace: str | None) -> tuple[asyncio.Semaphore, ...]:
+        """Of a new store, and those that it shares with the others of its namespace; None: it is the cluster's."""
+        own = asyncio.Semaphore(_AT_ONCE)
+        return (own,) if namespace is None else (own, self._namespaces[namespace])
+
+    async def run(self, slots: Sequence[asyncio.Semaphore], work: Callable[[], T], store: str, *, write: bool) -> T:
         """The result of `work`. Raises Unavailable where no thread came free in time, and nothing was sent."""
+        held: list[asyncio.Semaphore] = []
         try:
             async with asyncio.timeout(DEADLINE):
-                await slots.acquire()
-        except TimeoutError:
+                for one in slots:
+                    await one.acquire()
+                    held.append(one)
+        except (TimeoutError, asyncio.CancelledError) as ended:
+            for one in held:
+                one.release()
+            if isinstance(ended, asyncio.CancelledError):
+                raise
             raise Unavailable(f"{store} keeps too many requests waiting") from None
         future = asyncio.get_running_loop().run_in_executor(self._pool, work)
-        future.add_done_callback(lambda done: _let_go(slots, done))
+        future.add_done_callback(lambda done: _let_go(held, done))
         try:
             async with asyncio.timeout(DEADLINE + _LATE):
                 return await asyncio.shield(future)
@@ -75,8 +91,9 @@ class Threads:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _let_go(slots: asyncio.Semaphore, done: asyncio.Future[Any]) -> None:
-    slots.release()
+def _let_go(held: Sequence[asyncio.Semaphore], done: asyncio.Future[Any]) -> None:
+    for one in held:
+        one.release()
     if not done.cancelled():
         done.exception()  # heard, also where nobody waits any more
 
@@ -91,7 +108,7 @@ class VaultClient:
         self.store = store
         self._cluster = cluster
         self._threads = threads
-        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._slots = threads.slots(store.namespace)
         try:
             self._address = str(base_url(store.spec.address, allow_insecure=allow_insecure)).rstrip("/")
         except ValueError as error:

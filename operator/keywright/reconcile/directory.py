@@ -115,6 +115,7 @@ class IssuerDirectory:
                 client.quiet()  # before an attempt is written down that would be refused
                 user_id = await self._user(entry, client)
                 await self._load_workspaces(entry, client, spec, status)
+                entry.unanswered = None
             labels = await self._cluster.namespace_labels(key.namespace) if needs_namespace_labels(entry.spec) else None
             workspace = self._workspace(entry, ref, key=key, spec=spec, status=status, labels=labels or {})
         except (Terminal, Retryable, Ambiguous) as error:
@@ -327,7 +328,6 @@ class IssuerDirectory:
             entry.failure = entry.unanswered = error
             entry.failed_at, entry.credentials_at = self._monotonic(), float("-inf")
             raise
-        entry.unanswered = None
         if entry.client is not client:
             raise Unavailable(
                 "the issuer was changed while it was asked; it is asked again"

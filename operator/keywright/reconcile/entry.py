@@ -32,7 +32,7 @@ class Entry:
     failure: KeywrightError | None = None
     failed_at: float = float("-inf")
     unanswered: KeywrightError | None = None
-    """What the last shared call ended with, where it failed."""
+    """What the last look ended with, where it failed."""
     workspaces: Sequence[Workspace] = ()
     workspaces_at: float = float("-inf")
     user_id: str | None = None
