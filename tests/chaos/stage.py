@@ -263,7 +263,7 @@ class Stage(Team):
     def works(self, name: str = "search") -> None:
         """I2: what stands in the target is the key that the status names, and the platform accepts it."""
         obj = self.object(name)
-        held = self.held(self.home(name))
+        held = self.held(self.home(name, obj["status"]))
         assert held is not None, f"{name} has no key in its target"
         text, key_id = held
         assert key_id == obj["status"]["keyId"], f"{name}: another key stands in the target"

@@ -341,9 +341,9 @@ def in_the_midst_of_a_request(stage: Stage):
     wait_for(lambda: len(stage.live_keys("late")) >= 1, "the late key lives")
     stage.holds()
     for name in held:
-        assert stage.posts(name) == 2
-        [closed] = stage.status(name)["closedAttempts"]
-        assert closed["outcome"] == ("lost" if name == "committed" else "unseen")
+        closed = stage.status(name)["closedAttempts"]  # the second may be interrupted by the kill for another
+        assert 2 <= stage.posts(name) <= 1 + len(closed)
+        assert closed[0]["outcome"] == ("lost" if name == "committed" else "unseen")
     wait_for(lambda: "LateKeyRevoked" in dict(stage.events("late")), "an event tells of the late key")
 
 

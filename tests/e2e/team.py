@@ -212,9 +212,9 @@ class Team:
         """A target, as messages call it."""
         return f"Secret {name}"
 
-    def home(self, name: str = "search") -> str:
-        """The name of the target in which an ApiKey's status has its key."""
-        return self.status(name)["target"]["name"]
+    def home(self, name: str = "search", status: dict[str, Any] | None = None) -> str:
+        """The name of the target in which an ApiKey's status, as it is or as it was seen, has its key."""
+        return (status or self.status(name))["target"]["name"]
 
     def is_bound(self, name: str = "search-key") -> bool:
         """Whether it goes with its ApiKey."""

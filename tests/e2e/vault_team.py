@@ -211,9 +211,9 @@ class InVault(Team):
         """A path, as messages call it."""
         return f"Vault path {name} (vaultstore/vault)"
 
-    def home(self, name: str = "search") -> str:
+    def home(self, name: str = "search", status: dict[str, Any] | None = None) -> str:
         """The path, without the store."""
-        return super().home(name).removeprefix(PLACE)
+        return super().home(name, status).removeprefix(PLACE)
 
     def is_bound(self, name: str = "search-key") -> bool:
         """Nothing is written for it: whoever deletes the ApiKey decides."""
@@ -284,7 +284,8 @@ def _in_vault(target: dict[str, Any], *, whole: bool = True) -> dict[str, Any]:
     if secret is None:
         return target
     plain: dict[str, Any] = {"storeRef": {"name": "vault"}} if whole else {}
-    if whole and "template" not in secret:
-        plain["field"] = "api-key"
+    if whole or secret.get("template"):
+        plain["field"] = None if secret.get("template") else "api-key"
     names = {"name": "path", "key": "field", "template": "template", "adopt": "merge"}
-    return {"vault": plain | {names[k]: v for k, v in secret.items() if k in names}}
+    said = plain | {names[k]: v for k, v in secret.items() if k in names}
+    return {"vault": {k: v for k, v in said.items() if v is not None} if whole else said}
