@@ -198,7 +198,7 @@ def _problems(problems: Sequence[Problem], screen: Screen, now: datetime) -> lis
         lines += [part for text in _held(problem, now) for part in screen.wrapped(text, "  ", "dim")]
         lines.append(Text())
     if left := len(problems) - len(shown):
-        lines += [Text(f"  and {left} more: keywright status | less", style="yellow"), Text()]
+        lines += [Text(f"  and {left} more; | less shows all", style="yellow"), Text()]
     return lines
 
 
@@ -236,7 +236,7 @@ def _table(report: FleetReport, screen: Screen, room: int | None) -> list[Text]:
         line.rstrip()
         lines.append(line)
     if left := len(report.api_keys) - len(shown):
-        lines.append(Text(f"{screen.more} and {left} that are due later: keywright status | less", style="dim"))
+        lines.append(Text(f"{screen.more} and {left} that are due later; | less shows all", style="dim"))
     return lines
 
 

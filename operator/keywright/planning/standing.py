@@ -181,8 +181,9 @@ def notices(seen: Seen, now: datetime) -> list[Trouble]:
             found.append(Trouble("Notice", Reason.OLD_KEY_IN_USE, text, key.replaced_at))
     step = status.next
     if step and step.action == "Expire" and step.at and timedelta(0) < step.at - now < WEEK:
-        text = f"Its key ends {exact(step.at)}, and time does not renew it: {step.reason}"
-        found.append(Trouble("Notice", Reason.EXPIRED, sentence(text)))
+        clamped = f" {step.reason}" if step.reason.startswith("The platform") else ""
+        text = f"Its key ends {exact(step.at)}, and time does not renew it.{clamped}"
+        found.append(Trouble("Notice", Reason.ENDS_SOON, text))
     return found
 
 
