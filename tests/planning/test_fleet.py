@@ -32,6 +32,7 @@ def test_an_issuers_trouble_is_one_problem_with_all_that_it_holds_up():
     assert (first.reason, first.source and first.source.name) == ("AdminKeyRefused", "mistral")
     assert [one.name for one in first.api_keys] == ["b", "a"]
     assert first.first_expiry == NOW + 2 * DAY
+    assert first.remedy.endswith(" It is Secret prod/mistral-admin, data key admin-key.")
     assert (second.reason, second.not_ready) == ("TargetForeign", 1)
 
 

@@ -116,7 +116,7 @@ def silence(seen: Seen, now: datetime) -> tuple[str, datetime] | None:
         quiet = status.next is not None and status.next.action == "Issue" and status.next.at is None
         return ("an attempt that was begun", begun) if quiet and now - begun > _ATTEMPT else None
     if status.observed_generation != seen.generation:
-        what = "it at all" if status.observed_generation is None else "the last edit of its spec"
+        what = "its creation" if status.observed_generation is None else "the last edit of its spec"
         return None if now - seen.edited_at < _ANSWERED else (what, seen.edited_at)
     step = status.next
     if step is None or step.at is None or now - step.at < _OVERDUE or _unended(seen) or step.action == "None":
