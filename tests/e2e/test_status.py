@@ -82,7 +82,7 @@ def one_apikey_in_full(team: Team):
         "Target      Secret search-key, data key api-key",
         f"Older key   {status['previous'][0]['keyId']}, until ",
         "Ready       True, Issued, for ",
-        "Issued: Key ",
+        "Issued: Issued key ",
     ):
         assert words in said.stdout, said.stdout
     detail = document(team, "search")["apiKeys"][0]["detail"]

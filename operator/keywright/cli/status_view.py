@@ -307,9 +307,7 @@ def _operator(operator: OperatorReport, screen: Screen, now: datetime) -> list[T
             ago = f", renewed last {relative(operator.renewed_at, now)}" if operator.renewed_at else ""
             text = f"Operator: none seems to work (Lease {operator.lease}{ago})."
         case _:
-            text = (
-                "Operator: it has no Lease, or you may not read it; what it says of the ApiKeys is all that is known."
-            )
+            text = "Operator: no Lease can be seen; what stands in the ApiKeys is all that is known of it."
     return screen.wrapped(text, "", "dim")
 
 
