@@ -63,7 +63,8 @@ def test_a_lease_that_ran_out_is_the_first_problem():
     [problem] = report.problems
     assert report.operator.state == "Silent"
     assert (
-        problem.message == "No operator seems to work: the Lease keywright-system/keywright was renewed last 2 h ago."
+        problem.message
+        == "No operator seems to work: the Lease keywright-system/keywright was renewed last 2 h ago by this machine's clock."
     )
     assert "get deployment,lease" in problem.remedy
 

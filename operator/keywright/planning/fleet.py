@@ -261,7 +261,11 @@ def _idle(operator: OperatorReport, unanswered: list[tuple[Seen, Trouble]], now:
     elif operator.lease is None:
         text = f"No operator seems to work.{waits}"
     else:
-        ago = f"was renewed last {span(now - operator.renewed_at)} ago" if operator.renewed_at else "was never held"
+        ago = (
+            f"was renewed last {span(now - operator.renewed_at)} ago by this machine's clock"
+            if operator.renewed_at
+            else "was never held"
+        )
         text = f"No operator seems to work: the Lease {operator.lease} {ago}.{waits}"
     since = first.since if first else operator.renewed_at
     return _problem(Trouble("NeedsPerson", Reason.NOT_OBSERVED, text, since), [seen for seen, _ in unanswered])
