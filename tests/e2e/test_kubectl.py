@@ -81,7 +81,7 @@ def a_description_is_a_whole_story(team: Team):
 
 @scenarios
 def it_can_be_waited_for(team: Team):
-    """Kubectl wait, as pipelines do."""
+    """By the condition, as pipelines do."""
     team.create()
     team.plane.kubectl("-n", team.namespace, "wait", "--for=condition=Ready", "--timeout=60s", "ak/search")
     assert team.sandbox.accepts(team.text())
@@ -103,7 +103,7 @@ def whatever_is_refused_says_what_to_do(team: Team):
 
 @scenarios
 def keywright_is_a_plugin_of_kubectl(team: Team):
-    """Kubectl finds it on the PATH, hands it its words, and asks it what may follow them."""
+    """It is found on the PATH, and says what may follow the words of a line."""
     team.create()
     team.ready()
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -126,7 +126,7 @@ def keywright_is_a_plugin_of_kubectl(team: Team):
         )
         lines = answer.stdout.splitlines()
         assert lines[-1] == ":4"
-        assert offered in lines if offered else lines == [":4"]
+        assert offered in lines if offered else lines == [":4"], (words, lines)
 
 
 @pytest.mark.parametrize("scenario", scenarios.names)

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +19,7 @@ from tests.e2e.together import Scenarios
 from tests.running import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.conftest import Plane
 
@@ -82,7 +83,7 @@ def one_apikey_in_full(team: Team):
         "Target      Secret search-key, data key api-key",
         f"Older key   {status['previous'][0]['keyId']}, until ",
         "Ready       True, Issued, for ",
-        "Issued: Key ",
+        "Issued: Issued key ",
     ):
         assert words in said.stdout, said.stdout
     detail = document(team, "search")["apiKeys"][0]["detail"]
@@ -122,28 +123,44 @@ def an_issuer_in_trouble_is_one_problem(team: Team):
 
 @scenarios
 def what_changes_is_followed(team: Team):
-    """In a pipe, a line for each change, by watches; Ctrl-C ends it without a word."""
+    """In a pipe, a line for each change, by watches; Ctrl-C ends it without a word, and the end of the one ApiKey by itself."""
     team.create()
     team.ready()
-    command = (*COMMAND, "status", "--watch", "--kubeconfig", str(team.plane.kubeconfig), "-n", team.namespace)
+    with following(team) as fleet:
+        told(fleet, "Operator:")
+        team.create("later")
+        masked = team.ready("later")["maskedKey"]
+        told(fleet, f"{team.namespace}/later Ready: Key {masked} stands in")
+        with following(team, "later") as one:
+            told(one, "Operator:")
+            team.delete("later")
+            told(fleet, f"{team.namespace}/later is gone.")
+            told(one, f"{team.namespace}/later is gone.")
+            assert one.wait(30) == 0
+        fleet.send_signal(signal.SIGINT)
+        assert fleet.wait(30) == 130
+        assert fleet.stderr is not None
+        assert fleet.stderr.read() == ""
+
+
+@contextmanager
+def following(team: Team, *name: str) -> Iterator[subprocess.Popen[str]]:
+    """`keywright status --watch` in a pipe, ended with the block."""
+    command = (*COMMAND, "status", *name, "--watch", "--kubeconfig", str(team.plane.kubeconfig), "-n", team.namespace)
     environ = os.environ | {"PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ) as process:
         try:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            while not process.stdout.readline().startswith("Operator:"):
-                assert process.poll() is None
-            team.create("later")
-            masked = team.ready("later")["maskedKey"]
-            while f"{team.namespace}/later Ready: Key {masked} stands in" not in (line := process.stdout.readline()):
-                assert line, process.stderr.read()
-            team.delete("later")
-            while f"{team.namespace}/later is gone." not in (line := process.stdout.readline()):
-                assert line, process.stderr.read()
+            yield process
         finally:
-            process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
-        assert process.stderr.read() == ""
+            process.kill()
+
+
+def told(process: subprocess.Popen[str], words: str) -> None:
+    """Wait for a line with these words; an end before it is an error that shows why."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    while words not in (line := process.stdout.readline()):
+        assert line, process.stderr.read()
 
 
 @scenarios

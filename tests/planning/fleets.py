@@ -133,6 +133,7 @@ def an_issuer(
     return {
         "kind": "KeyIssuer",
         "metadata": {"namespace": "prod", "name": "mistral", "uid": "issuer-1"},
+        "spec": {"mistral": {"adminKeySecretRef": {"name": "mistral-admin", "key": "admin-key"}}},
         "status": {"conditions": [condition("Ready", value, reason, message)], **status},
     }
 

@@ -32,6 +32,7 @@ def test_an_issuers_trouble_is_one_problem_with_all_that_it_holds_up():
     assert (first.reason, first.source and first.source.name) == ("AdminKeyRefused", "mistral")
     assert [one.name for one in first.api_keys] == ["b", "a"]
     assert first.first_expiry == NOW + 2 * DAY
+    assert first.remedy.endswith(" It is Secret prod/mistral-admin, data key admin-key.")
     assert (second.reason, second.not_ready) == ("TargetForeign", 1)
 
 
@@ -62,7 +63,8 @@ def test_a_lease_that_ran_out_is_the_first_problem():
     [problem] = report.problems
     assert report.operator.state == "Silent"
     assert (
-        problem.message == "No operator seems to work: the Lease keywright-system/keywright was renewed last 2 h ago."
+        problem.message
+        == "No operator seems to work: the Lease keywright-system/keywright was renewed last 2 h ago by this machine's clock."
     )
     assert "get deployment,lease" in problem.remedy
 

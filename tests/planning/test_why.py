@@ -93,14 +93,14 @@ ROLLOUT = {
             an_object(),
             (
                 "Key abcd...wxyz was delivered into Secret search-key and works until 2027-02-17 12:00:00 UTC (in 85 d).",
-                "Next: it is renewed 2027-01-18 12:00:00 UTC (in 55 d).",
-                "keywright rotate search -n prod does it now.",
+                "Next: it is renewed 2027-01-18 12:00:00 UTC (in 55 d); ",
+                "To replace the key now: keywright rotate search -n prod.",
             ),
             id="all is well",
         ),
         pytest.param(
             an_object(status={"expiresAt": None, "next": {"action": "None", "reason": "Neither expiry nor schedule is set."}}),
-            ("never expires", "Nothing is due: Neither expiry nor schedule is set.", "Keywright rotate"),
+            ("never expires", "Nothing is due: Neither expiry nor schedule is set.", "keywright rotate"),
             id="nothing is ever due",
         ),
         pytest.param(
@@ -110,7 +110,7 @@ ROLLOUT = {
         ),
         pytest.param(
             an_object(status=due("Expire", NOW + DAY, "expiry.date is over.")),
-            ("Next: it ends 2026-11-25", "A later spec.expiry.date", "time does not renew it"),
+            ("Next: it ends 2026-11-25", "Write a later spec.expiry.date", "time does not renew it"),
             id="a last day",
         ),
         pytest.param(
@@ -130,7 +130,11 @@ ROLLOUT = {
         ),
         pytest.param(
             an_object(status={"previous": [PREVIOUS]} | due("Revoke", NOW + 5 * HOUR, "The overlap of the older key old-1 ends.")),
-            ("Older key old-1 works until 2026-11-24 17:00:00 UTC (in 5 h) and is revoked then", "--compromised"),
+            (
+                "Older key old-1 works until 2026-11-24 17:00:00 UTC (in 5 h) and is revoked then",
+                "--compromised",
+                "It is renewed 2027-01-18",
+            ),
             id="an overlap",
         ),
         pytest.param(

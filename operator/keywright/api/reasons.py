@@ -93,6 +93,7 @@ class Reason(StrEnum):
 
     # Told by commands alone: an operator that does not run can say nothing.
     NOT_OBSERVED = "NotObserved"
+    ENDS_SOON = "EndsSoon"
 
     # KeyIssuer, ClusterKeyIssuer.
     ADMIN_KEY_WORKS = "AdminKeyWorks"
@@ -175,6 +176,7 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.OLD_KEY_IN_USE: "An older key was used after the day on which it was replaced: somebody has not moved over.",
     Reason.STRAY_KEY: "A live key has this cluster's tag and nothing names it, or somebody uses it; it is left: see keywright sweep.",
     Reason.NOT_OBSERVED: "No operator has looked at the ApiKey since it was changed, or since something was due; commands say this.",
+    Reason.ENDS_SOON: "spec.expiry.date is less than a week away, and time does not renew the key; commands say this.",
     Reason.ADMIN_KEY_WORKS: "The issuer accepts the admin key.",
     Reason.KEYS_VANISHED: "The issuer lists none of the keys that it should: nothing is re-issued before a person has looked.",
     Reason.STORE_WORKS: "Vault answers, and lets keywright in.",
@@ -250,6 +252,7 @@ REMEDIES: dict[Reason, str] = {
     Reason.OLD_KEY_IN_USE: "Find who still has the older key and move them over before it is revoked.",
     Reason.STRAY_KEY: "Look at it with keywright sweep, and revoke it with keywright sweep --revoke once nobody should have it.",
     Reason.NOT_OBSERVED: "Look whether the operator runs: kubectl -n keywright-system get deployment,lease keywright, and its log.",
+    Reason.ENDS_SOON: "Write a later spec.expiry.date, or spec.expiry.validity for a key that is renewed; or let it end.",
     Reason.ADMIN_KEY_WORKS: "Nothing.",
     Reason.KEYS_VANISHED: "Put the admin key of the right organization back; the issuer's message says what to do if all were revoked.",
     Reason.STORE_WORKS: "Nothing.",

@@ -11,7 +11,7 @@ import os
 import shlex
 import sys
 from contextlib import redirect_stdout, suppress
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import typer
 
@@ -64,21 +64,23 @@ def contexts(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def _names(ctx: typer.Context, paths: Callable[[str], Iterable[tuple[str, str]]]) -> list[str]:
     """The names under these paths, each with its prefix; nothing where the cluster does not answer in time."""
-    from keywright.errors import KeywrightError  # noqa: PLC0415 - as above
+    from keywright.adapters.kube import KubeApi  # noqa: PLC0415 - as above
+    from keywright.errors import KeywrightError  # noqa: PLC0415
 
+    async def ask() -> list[str]:
+        async with (
+            asyncio.timeout(_DEADLINE),
+            await KubeApi.connect(params.get("kubeconfig"), params.get("context")) as api,
+        ):
+            namespace = params.get("namespace") or api.login.namespace
+            lists = await asyncio.gather(*(_list(api, path, prefix) for path, prefix in paths(namespace)))
+        return sorted(name for names in lists for name in names)
+
+    params = ctx.params
     try:
-        return asyncio.run(asyncio.wait_for(_ask(ctx.params, paths), _DEADLINE))
+        return asyncio.run(ask())
     except (KeywrightError, TimeoutError, OSError):
         return []
-
-
-async def _ask(params: dict[str, Any], paths: Callable[[str], Iterable[tuple[str, str]]]) -> list[str]:
-    from keywright.adapters.kube import KubeApi  # noqa: PLC0415 - as above
-
-    async with await KubeApi.connect(params.get("kubeconfig"), params.get("context")) as api:
-        namespace = params.get("namespace") or api.login.namespace
-        lists = await asyncio.gather(*(_list(api, path, prefix) for path, prefix in paths(namespace)))
-    return sorted(name for names in lists for name in names)
 
 
 async def _list(api: KubeApi, path: str, prefix: str) -> list[str]:

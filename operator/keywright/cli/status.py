@@ -160,7 +160,7 @@ def _lines(report: FleetReport, console: Console) -> list[Text]:
 
 
 async def _follow(reader: FleetReader, name: str | None, report: FleetReport) -> None:
-    """Until Ctrl-C; news are shown together where they come together."""
+    """Until Ctrl-C, or until the one ApiKey is gone; news are shown together where they come together."""
     from rich.console import Console  # noqa: PLC0415 - as above
     from rich.live import Live  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
@@ -179,14 +179,22 @@ async def _follow(reader: FleetReader, name: str | None, report: FleetReport) ->
                 for line in changes(report, newer):
                     say(line)
                 report = newer
+                if _over(report, name):
+                    return
         with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
-            while True:
+            while not _over(report, name):
                 live.update(Text("\n").join(_lines(report, console)), refresh=True)
                 await _heard(news, following)
                 report = await _report(reader, name)
+        say(f"{name} is gone.")
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
+
+
+def _over(report: FleetReport, name: str | None) -> bool:
+    """Whether the one that was asked for is gone."""
+    return name is not None and not report.api_keys
 
 
 async def _heard(news: asyncio.Event, following: asyncio.Task[None]) -> None:

@@ -198,7 +198,7 @@ def _problems(problems: Sequence[Problem], screen: Screen, now: datetime) -> lis
         lines += [part for text in _held(problem, now) for part in screen.wrapped(text, "  ", "dim")]
         lines.append(Text())
     if left := len(problems) - len(shown):
-        lines += [Text(f"  and {left} more: keywright status | less", style="yellow"), Text()]
+        lines += [Text(f"  and {left:,} more; | less shows all", style="yellow"), Text()]
     return lines
 
 
@@ -236,7 +236,7 @@ def _table(report: FleetReport, screen: Screen, room: int | None) -> list[Text]:
         line.rstrip()
         lines.append(line)
     if left := len(report.api_keys) - len(shown):
-        lines.append(Text(f"{screen.more} and {left} that are due later: keywright status | less", style="dim"))
+        lines.append(Text(f"{screen.more} and {left:,} that are due later; | less shows all", style="dim"))
     return lines
 
 
@@ -288,12 +288,12 @@ def _next(key: KeyReport, now: datetime) -> str:
 def _foot(report: FleetReport, screen: Screen) -> list[Text]:
     s = report.summary
     person = (
-        f"{s.need_person} {'needs' if s.need_person == 1 else 'need'} a person"
+        f"{s.need_person:,} {'needs' if s.need_person == 1 else 'need'} a person"
         if s.need_person
         else "none needs a person"
     )
-    ready = "all ready" if s.ready == s.total else f"{s.ready} ready"
-    week = f"{s.renew_within_week} renew{'s' if s.renew_within_week == 1 else ''} within a week"
+    ready = "all ready" if s.ready == s.total else f"{s.ready:,} ready"
+    week = f"{s.renew_within_week:,} renew{'s' if s.renew_within_week == 1 else ''} within a week"
     lines = screen.wrapped(f"{_many(s.total)}: {ready}, {week}, {person}.", "", "bold")
     lines += _operator(report.operator, screen, report.at)
     return lines + [part for text in report.unread for part in screen.wrapped(text, "", "yellow")]
@@ -307,9 +307,7 @@ def _operator(operator: OperatorReport, screen: Screen, now: datetime) -> list[T
             ago = f", renewed last {relative(operator.renewed_at, now)}" if operator.renewed_at else ""
             text = f"Operator: none seems to work (Lease {operator.lease}{ago})."
         case _:
-            text = (
-                "Operator: it has no Lease, or you may not read it; what it says of the ApiKeys is all that is known."
-            )
+            text = "Operator: no Lease can be seen; what stands in the ApiKeys is all that is known of it."
     return screen.wrapped(text, "", "dim")
 
 

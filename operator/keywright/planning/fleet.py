@@ -208,7 +208,7 @@ def _problems(read: Read, operator: OperatorReport, now: datetime) -> list[Probl
             (s, t) for s, t in troubles if ref in used_by(s) and t.reason == condition.reason and s.uid not in explained
         ]
         explained |= {seen.uid for seen, _ in held}
-        found.append(_of_used(ref, condition, [seen for seen, _ in held]))
+        found.append(_of_used(ref, read.used[ref], condition, [seen for seen, _ in held]))
     groups: defaultdict[tuple[Severity, Reason, str], list[tuple[Seen, Trouble]]] = defaultdict(list)
     for seen, trouble in troubles:
         if seen.uid not in explained:
@@ -261,18 +261,31 @@ def _idle(operator: OperatorReport, unanswered: list[tuple[Seen, Trouble]], now:
     elif operator.lease is None:
         text = f"No operator seems to work.{waits}"
     else:
-        ago = f"was renewed last {span(now - operator.renewed_at)} ago" if operator.renewed_at else "was never held"
+        ago = (
+            f"was renewed last {span(now - operator.renewed_at)} ago by this machine's clock"
+            if operator.renewed_at
+            else "was never held"
+        )
         text = f"No operator seems to work: the Lease {operator.lease} {ago}.{waits}"
     since = first.since if first else operator.renewed_at
     return _problem(Trouble("NeedsPerson", Reason.NOT_OBSERVED, text, since), [seen for seen, _ in unanswered])
 
 
-def _of_used(ref: Ref, condition: Condition, held: list[Seen]) -> Problem:
+def _of_used(ref: Ref, obj: Mapping[str, Any], condition: Condition, held: list[Seen]) -> Problem:
     reason = Reason.of(condition.reason, Reason.ISSUER_INVALID)
     severity: Severity = "Retrying" if reason in _BY_ITSELF else "NeedsPerson"
     name = called(ref[0], ref[2])
     text = condition.message if name in condition.message else f"{name}: {condition.message}"
-    return _problem(Trouble(severity, reason, sentence(text), condition.last_transition_time), held, ref)
+    problem = _problem(Trouble(severity, reason, sentence(text), condition.last_transition_time), held, ref)
+    secret = _admin_secret(obj) if reason in (Reason.ADMIN_KEY_MISSING, Reason.ADMIN_KEY_REFUSED) else None
+    return problem.model_copy(update={"remedy": f"{problem.remedy} It is {secret}."}) if secret else problem
+
+
+def _admin_secret(obj: Mapping[str, Any]) -> str | None:
+    """The Secret with an issuer's admin key, by its name."""
+    ref = ((obj.get("spec") or {}).get("mistral") or {}).get("adminKeySecretRef") or {}
+    namespace = ref.get("namespace") or obj["metadata"].get("namespace")
+    return f"Secret {namespace}/{ref['name']}, data key {ref.get('key')}" if "name" in ref else None
 
 
 def _strays(ref: Ref, obj: Mapping[str, Any]) -> Problem:

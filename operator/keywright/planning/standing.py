@@ -116,7 +116,7 @@ def silence(seen: Seen, now: datetime) -> tuple[str, datetime] | None:
         quiet = status.next is not None and status.next.action == "Issue" and status.next.at is None
         return ("an attempt that was begun", begun) if quiet and now - begun > _ATTEMPT else None
     if status.observed_generation != seen.generation:
-        what = "it at all" if status.observed_generation is None else "the last edit of its spec"
+        what = "its creation" if status.observed_generation is None else "the last edit of its spec"
         return None if now - seen.edited_at < _ANSWERED else (what, seen.edited_at)
     step = status.next
     if step is None or step.at is None or now - step.at < _OVERDUE or _unended(seen) or step.action == "None":
@@ -181,8 +181,9 @@ def notices(seen: Seen, now: datetime) -> list[Trouble]:
             found.append(Trouble("Notice", Reason.OLD_KEY_IN_USE, text, key.replaced_at))
     step = status.next
     if step and step.action == "Expire" and step.at and timedelta(0) < step.at - now < WEEK:
-        text = f"Its key ends {exact(step.at)}, and time does not renew it: {step.reason}"
-        found.append(Trouble("Notice", Reason.EXPIRED, sentence(text)))
+        clamped = f" {step.reason}" if step.reason.startswith("The platform") else ""
+        text = f"Its key ends {exact(step.at)}, and time does not renew it.{clamped}"
+        found.append(Trouble("Notice", Reason.ENDS_SOON, text))
     return found
 
 

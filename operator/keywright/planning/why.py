@@ -36,7 +36,7 @@ _TRIGGERS: Final = {
 def why(seen: Seen, used: Iterable[Mapping[str, Any]], operator: OperatorReport, now: datetime) -> list[str]:
     """`used`: the issuer and the store that it names, as far as they are there and may be read."""
     said = [_holds(seen, now), *_doing(seen, operator, now), *_asked(seen), *_next(seen, now), *_older(seen, now)]
-    said += [notice.message for notice in notices(seen, now)]
+    said += [notice.message for notice in notices(seen, now) if notice.reason is not Reason.ENDS_SOON]
     for attempt in seen.status.closed_attempts:
         if attempt.in_use:
             keys = ", ".join(attempt.in_use)
@@ -129,22 +129,23 @@ def _next(seen: Seen, now: datetime) -> list[str]:
     if step is None or seen.deleted_at is not None:
         return []
     when = f"{exact(step.at)} ({relative(step.at, now)})" if step.at else ""
-    now_too = f"keywright rotate {seen.name} -n {seen.namespace} does it now."
+    by_hand = f"To replace the key now: keywright rotate {seen.name} -n {seen.namespace}."
     match step.action:
         case "Renew" if when:
             return [
-                f"Next: it is renewed {when}. spec.expiry.validity and spec.rotation.renewBefore move that; {now_too}"
+                f"Next: it is renewed {when}; spec.expiry.validity and spec.rotation.renewBefore move that. {by_hand}"
             ]
         case "Rotate" if when:
-            return [f"Next: spec.rotation.schedule comes round {when}. {now_too[0].upper()}{now_too[1:]}"]
+            return [f"Next: spec.rotation.schedule comes round {when}. {by_hand}"]
         case "Expire" if when:
-            return [
-                f"Next: it ends {when}: {sentence(step.reason)} A later spec.expiry.date gives a key that lives longer."
-            ]
+            clamped = f" {step.reason}" if step.reason.startswith("The platform") else ""
+            return [f"Next: it ends {when}, and time does not renew it.{clamped} {REMEDIES[Reason.ENDS_SOON]}"]
+        case "Revoke" if (renewed := seen.status.renewal_time) and seen.ready:
+            return [f"It is renewed {exact(renewed)} ({relative(renewed, now)}). {by_hand}"]
         case "Issue" if when:
             return [f"Next: a key is issued {when}."]
         case "None" if seen.ready and not (seen.spec and seen.spec.suspend):
-            return [f"Nothing is due: {sentence(step.reason)} {now_too[0].upper()}{now_too[1:]}"]
+            return [f"Nothing is due: {sentence(step.reason)} {by_hand}"]
         case _:
             return []
 
@@ -163,7 +164,7 @@ def _older(seen: Seen, now: datetime) -> list[str]:
         else:
             said.append(
                 f"Older key {key.key_id} works until {exact(key.revoke_at)} ({relative(key.revoke_at, now)}) and is revoked then; "
-                f"keywright rotate {seen.name} -n {seen.namespace} --compromised revokes all older keys at once."
+                f"keywright rotate {seen.name} -n {seen.namespace} --compromised ends all older keys at once, with a new one."
             )
     pending = status.rollout.pending if status.rollout else []
     return said + [f"{called(e.kind, e.name)} is not rolled: it {e.trouble}." for e in pending if e.trouble]
