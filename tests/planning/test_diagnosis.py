@@ -54,6 +54,15 @@ def test_many_of_a_kind_are_folded_so_that_the_first_screen_names_all_kinds():
     assert len(folded(many[:4])) == 4, "a line that says one more is no shorter"
 
 
+def test_each_reason_is_shown():
+    """However many there are of another one."""
+    of = [Finding(Check.APIKEYS, State.WRONG, f"{reason} {i}", "x", reason) for reason in ("A", "B") for i in range(3)]
+    assert [f.text for f in folded(of)] == [
+        *("A 0", "and 2 more of reason A; -o json names them all"),
+        *("B 0", "and 2 more of reason B; -o json names them all"),
+    ]
+
+
 def test_names_are_counted():
     """Three at most."""
     assert counted(["b"], "ApiKey") == "ApiKey b"

@@ -95,5 +95,13 @@ def _show(examined: Examined, output: OutputFormat) -> None:
 
 def _documents(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     return [
-        {"check": str(f.check), "state": str(f.state), "text": f.text, "remedy": f.remedy or None} for f in findings
+        {
+            "check": str(finding.check),
+            "state": str(finding.state),
+            "text": finding.text,
+            "remedy": finding.remedy or None,
+            "reason": str(finding.reason) or None,
+            "objects": list(finding.objects),
+        }
+        for finding in findings
     ]
