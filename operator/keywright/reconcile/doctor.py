@@ -41,6 +41,8 @@ T = TypeVar("T")
 
 _DEADLINE: Final = 20.0
 """Seconds for one look: an issuer's request may take 10, and two are asked."""
+_AT_ONCE: Final = 20
+"""Issuers, and Vaults, that are asked at once."""
 _HALF: Final = timedelta(seconds=0.5)
 """A Date header has whole seconds: on average it is half a second old."""
 _NAMED: Final = 3
@@ -318,7 +320,13 @@ class Doctor:
     async def _all(
         self, objects: Sequence[Object], look: Callable[[Object], Coroutine[Any, Any, T]]
     ) -> list[tuple[Object, T]]:
-        return list(zip(objects, await asyncio.gather(*map(look, objects)), strict=True))
+        slots = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(found: Object) -> T:
+            async with slots:
+                return await look(found)
+
+        return list(zip(objects, await asyncio.gather(*map(one, objects)), strict=True))
 
     async def _in_time(self, what: str, work: Awaitable[T]) -> T:
         """Raises Unavailable where it takes too long."""

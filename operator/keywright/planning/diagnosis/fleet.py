@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from keywright.api.apikey import called
+from keywright.api.apikey import Rotation, called
 from keywright.api.reading import read_spec, read_status
 from keywright.api.reasons import Reason
 from keywright.errors import Rejected
@@ -73,7 +74,7 @@ def _trouble(seen: Mapping[str, Any], broken: Collection[Ref], now: datetime) ->
     conditions = {c.type: c for c in status.conditions}
     ready = conditions.get("Ready")
     is_ready = ready is not None and ready.status == "True"
-    problem = schedule.schedule_problem(spec.rotation, now, 0.0)
+    problem = _never_fires(spec.rotation, now)
     if problem is not None:
         return (Reason.SCHEDULE_TOO_DENSE if problem.dense else Reason.INVALID_SPEC, problem.text), is_ready
     stalled = conditions.get("Stalled")
@@ -88,6 +89,20 @@ def _trouble(seen: Mapping[str, Any], broken: Collection[Ref], now: datetime) ->
     if at_fault is None or (at_fault.reason.startswith(_SOMEBODY_ELSES) and refs_named(seen) & set(broken)):
         return None, is_ready
     return (at_fault.reason, at_fault.message), is_ready
+
+
+def _never_fires(rotation: Rotation | None, now: datetime) -> schedule.Problem | None:
+    """What is wrong with a schedule, whatever the operator's storm guard allows."""
+    if rotation is None or rotation.schedule is None:
+        return None
+    return _problem(rotation.schedule, rotation.time_zone, rotation.overlap, now)
+
+
+@lru_cache(maxsize=256)
+def _problem(expression: str, zone: str | None, overlap: str, now: datetime) -> schedule.Problem | None:
+    """Remembered: a fleet has few schedules, and walking through one takes as long as all else that is asked of an ApiKey."""
+    bare = Rotation.model_validate({"schedule": expression, "timeZone": zone, "overlap": overlap})
+    return schedule.schedule_problem(bare, now, 0.0)
 
 
 def hanging(api_keys: Sequence[Mapping[str, Any]], now: datetime) -> list[Mapping[str, Any]]:
