@@ -298,6 +298,15 @@ def test_whether_an_operator_works(operators: Operators, api_keys: list[dict[str
     assert all(f.remedy for f in found if f.state is State.WRONG)
 
 
+def test_a_lease_that_an_operator_of_one_namespace_has_left_is_worth_a_note():
+    """Where one of the whole cluster leads."""
+    left = a_lease(864000, holder="")
+    left["metadata"] |= {"namespace": "shop", "name": "keywright-namespaced"}
+    found = running.of_operators(Operators([], [a_lease(2), left]), [an_api_key()], NOW)
+    assert sorted(f.state for f in found) == [State.NOTE, State.OK]
+    assert said(running.of_operators(Operators([], [left]), [an_api_key()], NOW)).startswith("nobody leads")
+
+
 def test_an_operators_clock_is_told_by_what_the_apiserver_noted_beside_its_stamp():
     """However long ago the Lease was renewed; one that was given back tells nothing."""
     lease = a_lease(3600, skew=7200)

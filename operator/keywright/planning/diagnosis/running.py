@@ -115,7 +115,8 @@ def is_served(operators: Operators, late: Sequence[str], now: datetime) -> bool:
 def of_operators(operators: Operators, api_keys: Sequence[Mapping[str, Any]], now: datetime) -> list[Finding]:
     """`now`: the apiserver's."""
     late = unanswered(api_keys, now)
-    found = [f for lease in operators.leases or () for f in _of_lease(lease, now)]
+    leads = any(lease["metadata"]["name"] == _EVERYWHERE and _is_held(lease, now) for lease in operators.leases or ())
+    found = [f for lease in operators.leases or () for f in _of_lease(lease, now, spare=leads)]
     found += [f for d in operators.deployments or () for f in _of_deployment(d)]
     served = is_served(operators, late, now)
     if late:
@@ -154,12 +155,16 @@ def of_operators(operators: Operators, api_keys: Sequence[Mapping[str, Any]], no
     return found
 
 
-def _of_lease(lease: Mapping[str, Any], now: datetime) -> list[Finding]:
+def _of_lease(lease: Mapping[str, Any], now: datetime, *, spare: bool) -> list[Finding]:
+    """`spare`: an operator of the whole cluster leads, whoever has left this one."""
     spec = lease.get("spec") or {}
     holder, at = spec.get("holderIdentity"), _written(lease) or _renewed(lease)
     name = _named(lease)
     look = f"kubectl -n {lease['metadata']['namespace']} get pods, and the log of the one that is to lead"
     since = f"{ago(at, now)} ago" if at else "at an unknown time"
+    if spare and not _is_held(lease, now):
+        text = f"the Lease {name} was left {since}, and an operator of the whole cluster leads"
+        return [note(Check.OPERATOR, text, "delete it, if no operator of that namespace is to come back")]
     if not holder:
         return [wrong(Check.OPERATOR, f"nobody leads: the Lease {name} was given back {since}", look)]
     if not _is_held(lease, now):
