@@ -258,6 +258,8 @@ def an_api_key(*, generation: int = 1, observed: int = 1, changed: float = 60, *
             [],
             "0 of 2 replicas of the Deployment keywright-system/keywright are available",
         ),
+        (Operators([a_deployment(0, 0)], [a_lease(2)]), [], ""),
+        (Operators([a_deployment(0, 0)], [a_lease(60)]), [], "is scaled to 0 → kubectl -n keywright-system scale"),
         (Operators([a_deployment(2, 1)], [a_lease(2)]), [], "nobody takes over if that one dies"),
         (
             Operators([], [a_lease(3600)]),

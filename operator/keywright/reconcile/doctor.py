@@ -181,6 +181,12 @@ class Doctor:
             self._running("Deployment", namespace),
             self._running("Lease", namespace),
         )
+        hidden = [f"{k}s" for k, seen in zip(wanted, listed, strict=True) if seen is None and k.startswith("Cluster")]
+        if hidden:
+            text = f"you may not list {' and '.join(hidden)}: they are not looked at"
+            told.append(
+                note(Check.RIGHTS, text, "ask for the ClusterRole keywright-cluster-issuers (manifests/users.yaml)")
+            )
         objects = {kind: found for kind, found in zip(wanted, listed, strict=True) if found is not None}
         if leases is None:
             text = "you may not see whether an operator leads"
@@ -191,9 +197,7 @@ class Doctor:
         try:
             return await self._in_time(f"{kind}s", self._inspection.objects(kind, namespace))
         except Unauthorized:
-            if kind.startswith("Cluster"):  # of the others the review of the caller's rights tells
-                text, role = f"you may not list {kind}s: they are not looked at", "keywright-cluster-issuers"
-                told.append(note(Check.RIGHTS, text, f"ask for the ClusterRole {role} (manifests/users.yaml)"))
+            pass  # told of together, or by the review of the caller's rights
         except KeywrightError as error:
             told.append(_failed(Check.APISERVER, error))
         return None
