@@ -277,19 +277,8 @@ def an_api_key(*, generation: int = 1, observed: int = 1, changed: float = 60, *
         (Operators(None, None), [], ""),
     ],
     ids=[
-        *(
-            "well",
-            "outside",
-            "none",
-            "no pods",
-            "no standby",
-            "ran out",
-            "given back",
-            "unanswered",
-            "stuck",
-            "new",
-            "unseen",
-        ),
+        *("well", "outside", "none", "no pods", "run otherwise", "scaled down", "no standby", "ran out", "given back"),
+        *("unanswered", "stuck", "new", "unseen"),
     ],
 )
 def test_whether_an_operator_works(operators: Operators, api_keys: list[dict[str, Any]], says: str):
