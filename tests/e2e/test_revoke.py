@@ -133,15 +133,17 @@ def workspaces_are_told_with_the_eyes_of_a_namespace(team: Team):
     assert shown[2].split() == ["search-prod", found["search-prod"]["id"], "yes", "at", "most", "30d"]
     assert next(line for line in shown if line.startswith("billing")).endswith("no: not granted")
 
-    said = keywright(team, "workspaces", insecure, "--issuer", "mistral", kubeconfig=_a_viewer(team))
+    with tempfile.TemporaryDirectory() as folder:
+        viewer = _a_viewer(team, Path(folder))
+        said = keywright(team, "workspaces", insecure, "--issuer", "mistral", kubeconfig=viewer)
     assert said.returncode == 1
     [line] = said.stderr.splitlines()
     assert f"you may not read the Secret {team.namespace}/mistral-admin with its admin key" in line
     team.plane.call("DELETE", f"{GROUP}/clusterkeyissuers/{name}")
 
 
-def _a_viewer(team: Team) -> Path:
-    """Who may look at keywright's kinds, as the cluster's own view has it."""
+def _a_viewer(team: Team, folder: Path) -> Path:
+    """The kubeconfig of somebody who may look at keywright's kinds, as the cluster's own view has it."""
     base = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{team.namespace}"
     team.plane.call("POST", f"/api/v1/namespaces/{team.namespace}/serviceaccounts", {"metadata": {"name": "viewer"}})
     ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "keywright-view"}
@@ -150,7 +152,7 @@ def _a_viewer(team: Team) -> Path:
         "POST", f"{base}/rolebindings", {"metadata": {"name": "viewer"}, "roleRef": ref, "subjects": [subject]}
     )
     token = team.plane.token_of(team.namespace, "viewer")
-    kubeconfig = Path(tempfile.mkdtemp()) / "kubeconfig"
+    kubeconfig = folder / "kubeconfig"
     write_kubeconfig(kubeconfig, server=team.plane.server, ca_file=team.plane.ca_file, token=token)
     path = f"{GROUP}/namespaces/{team.namespace}/keyissuers"
 
