@@ -186,6 +186,15 @@ async def test_a_secret_that_cannot_be_sent_is_not_sent(wire, an_issuer):
     assert wire.seen == []
 
 
+@pytest.mark.parametrize("also_live", [False, True])
+async def test_archived_workspaces_are_those_that_are_not_listed_without_them(wire, an_issuer, also_live):
+    """Whether the platform's filter adds them or shows them alone: its reference leaves that open."""
+    live, old = {"uuid": USER, "name": "a"}, {"uuid": KEY_ID, "name": "old"}
+    both = [live, old] if also_live else [old]
+    wire.answers(http(200, {"total": 1, "items": [live]}), http(200, {"total": len(both), "items": both}))
+    assert [one.name for one in await an_issuer().archived_workspaces()] == ["old"]
+
+
 async def test_pages_of_workspaces_are_added_up(wire, an_issuer, sent):
     """All pages are read; where pages and total disagree they are read again, and in the end it is an error."""
     first = {"total": 2, "items": [{"uuid": USER, "name": "a"}], "page": 1, "page_size": 1}

@@ -176,6 +176,15 @@ def test_a_zone_that_is_none_is_a_sentence(zone: str):
     assert schedule.next_scheduled(rotation, NOW) is None
 
 
+@pytest.mark.parametrize("text", ["0 3 30 2 *", "0 0 31 4,6 *"])
+def test_a_date_that_no_calendar_has_is_said_to_be_one(text: str):
+    """It is a cron expression, and never comes round."""
+    problem = schedule.schedule_problem(Rotation.model_validate({"schedule": text}), NOW, 300)
+    assert problem == schedule.Problem(
+        f"spec.rotation.schedule {text!r} never comes round; write a date that exists.", dense=False
+    )
+
+
 @pytest.mark.parametrize("text", ["61 * * * *", "0 0 30 2 *", "* * * * 9", "0 3 1 * "])
 def test_a_schedule_that_is_none_is_a_sentence(text: str):
     """And no exception."""

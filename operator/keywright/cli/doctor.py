@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -11,7 +11,6 @@ from keywright.cli.options import (
     ContextOption,
     InsecureOption,
     KubeconfigOption,
-    NamespaceOption,
     OutputFormat,
     OutputOption,
 )
@@ -30,7 +29,14 @@ _FOLDERS: Final = ("manifests", "manifests/namespaced")
 
 def doctor(
     output: OutputOption = OutputFormat.TABLE,
-    namespace: NamespaceOption = None,
+    namespace: Annotated[
+        str | None,
+        typer.Option(
+            "--namespace",
+            "-n",
+            help="Look at this namespace alone. Default: all; where you may not list them, the kubeconfig's.",
+        ),
+    ] = None,
     context: ContextOption = None,
     kubeconfig: KubeconfigOption = None,
     allow_insecure_issuers: InsecureOption = False,
@@ -38,9 +44,9 @@ def doctor(
     """Find out what is wrong, and what to do about it.
 
     It looks at the CRDs, your rights and the operator's, at the operator, at the clocks, at issuers and Vaults, and at ApiKeys
-    that cannot be served or cannot go. What is wrong comes first, each with its remedy. It looks at all namespaces, or with -n at
-    one, and where you may not list everywhere, at your own. It works with your own rights: where you may read an admin key,
-    the platform is asked; else what the status says counts. It changes nothing, and ends with status 1 where something is wrong.
+    that cannot be served or cannot go. What is wrong comes first, each with its remedy. It works with your own rights: where you
+    may read an admin key, the platform is asked; else what the status says counts. It changes nothing, and ends with status 1
+    where something is wrong.
 
     For example:
 
@@ -95,5 +101,13 @@ def _show(examined: Examined, output: OutputFormat) -> None:
 
 def _documents(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     return [
-        {"check": str(f.check), "state": str(f.state), "text": f.text, "remedy": f.remedy or None} for f in findings
+        {
+            "check": str(finding.check),
+            "state": str(finding.state),
+            "text": finding.text,
+            "remedy": finding.remedy or None,
+            "reason": str(finding.reason) or None,
+            "objects": list(finding.objects),
+        }
+        for finding in findings
     ]

@@ -119,12 +119,9 @@ def _warn(all_of_them: list[Doomed], *, asked: bool) -> None:
 
 def _sure(all_of_them: list[Doomed], namespace: str) -> bool:
     """Two questions, as the console's trash icon asks."""
-    names = ", ".join(one.subject.key.name for one in all_of_them)
-    keys = sum(one.keys for one in all_of_them)
-    counted = {0: "", 1: " and its key"}.get(
-        keys, f" and their {keys} keys" if len(all_of_them) > 1 else f" and its {keys} keys"
-    )
-    if not typer.confirm(f"Revoke {names} in namespace {namespace}{counted}?", err=True):
+    names, keys = ", ".join(one.subject.key.name for one in all_of_them), sum(one.keys for one in all_of_them)
+    counted = {0: "Delete", 1: "Revoke the key of"}.get(keys, f"Revoke the {keys} keys of")
+    if not typer.confirm(f"{counted} {names} in namespace {namespace}?", err=True):
         return False
     return typer.confirm("Whoever uses them is refused at once, and it cannot be undone. Really?", err=True)
 

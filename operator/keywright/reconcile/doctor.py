@@ -41,6 +41,8 @@ T = TypeVar("T")
 
 _DEADLINE: Final = 20.0
 """Seconds for one look: an issuer's request may take 10, and two are asked."""
+_AT_ONCE: Final = 20
+"""Issuers, and Vaults, that are asked at once."""
 _HALF: Final = timedelta(seconds=0.5)
 """A Date header has whole seconds: on average it is half a second old."""
 _NAMED: Final = 3
@@ -179,6 +181,12 @@ class Doctor:
             self._running("Deployment", namespace),
             self._running("Lease", namespace),
         )
+        hidden = [f"{k}s" for k, seen in zip(wanted, listed, strict=True) if seen is None and k.startswith("Cluster")]
+        if hidden:
+            text = f"you may not list {' and '.join(hidden)}: they are not looked at"
+            told.append(
+                note(Check.RIGHTS, text, "ask for the ClusterRole keywright-cluster-issuers (manifests/users.yaml)")
+            )
         objects = {kind: found for kind, found in zip(wanted, listed, strict=True) if found is not None}
         if leases is None:
             text = "you may not see whether an operator leads"
@@ -189,9 +197,7 @@ class Doctor:
         try:
             return await self._in_time(f"{kind}s", self._inspection.objects(kind, namespace))
         except Unauthorized:
-            if kind.startswith("Cluster"):  # of the others the review of the caller's rights tells
-                text, role = f"you may not list {kind}s: they are not looked at", "keywright-cluster-issuers"
-                told.append(note(Check.RIGHTS, text, f"ask for the ClusterRole {role} (manifests/users.yaml)"))
+            pass  # told of together, or by the review of the caller's rights
         except KeywrightError as error:
             told.append(_failed(Check.APISERVER, error))
         return None
@@ -318,7 +324,13 @@ class Doctor:
     async def _all(
         self, objects: Sequence[Object], look: Callable[[Object], Coroutine[Any, Any, T]]
     ) -> list[tuple[Object, T]]:
-        return list(zip(objects, await asyncio.gather(*map(look, objects)), strict=True))
+        slots = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(found: Object) -> T:
+            async with slots:
+                return await look(found)
+
+        return list(zip(objects, await asyncio.gather(*map(one, objects)), strict=True))
 
     async def _in_time(self, what: str, work: Awaitable[T]) -> T:
         """Raises Unavailable where it takes too long."""

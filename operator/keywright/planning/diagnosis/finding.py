@@ -42,12 +42,17 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`text`: what is so; `remedy`: what to do, always there where it is wrong. Clauses without a full stop."""
+    """`text`: what is so; `remedy`: what to do, always there where it is wrong. Clauses without a full stop.
+
+    `reason`: the CamelCase word that a status gives for it; `objects`: all that it is about, where the text counts them.
+    """
 
     check: Check
     state: State
     text: str
     remedy: str = ""
+    reason: str = ""
+    objects: tuple[str, ...] = ()
 
 
 def wrong(check: Check, text: str, remedy: str) -> Finding:
@@ -72,14 +77,23 @@ def ordered(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def folded(findings: Sequence[Finding]) -> list[Finding]:
-    """The same for a screen: of one kind a few, and how many more there are."""
+    """The same for a screen: one for each reason, a few of what has none, and how many more there are."""
     shown: list[Finding] = []
     for state in State:
         for check in Check:
-            same = [f for f in findings if (f.state, f.check) == (state, check)]
-            shown += same[:_NAMED] if len(same) > _NAMED + 1 else same
-            if len(same) > _NAMED + 1:
-                shown.append(Finding(check, state, f"and {len(same) - _NAMED} more like these; -o json names them all"))
+            groups: dict[str, list[Finding]] = {}
+            for finding in findings:
+                if (finding.state, finding.check) == (state, check):
+                    groups.setdefault(finding.reason, []).append(finding)
+            for reason, same in groups.items():
+                most = 1 if reason else _NAMED
+                few = len(same) <= most + 1
+                shown += same if few else same[:most]
+                if not few:
+                    of_which = f"of reason {reason}" if reason else "like these"
+                    shown.append(
+                        Finding(check, state, f"and {len(same) - most} more {of_which}; -o json names them all")
+                    )
     return ordered(shown)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from keywright.api.apikey import called
+from keywright.api.apikey import Rotation, called
 from keywright.api.reading import read_spec, read_status
 from keywright.api.reasons import Reason
 from keywright.errors import Rejected
 from keywright.planning import schedule
-from keywright.planning.diagnosis.finding import Check, ago, counted, halves, note, ok, wrong
+from keywright.planning.diagnosis.finding import Check, Finding, State, ago, counted, halves, note, ok, wrong
 from keywright.planning.diagnosis.reaching import refs_named
 from keywright.planning.diagnosis.running import moment
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from keywright.api.apikey_status import ApiKeyStatus
-    from keywright.planning.diagnosis.finding import Finding
     from keywright.planning.diagnosis.reaching import Ref
 
 __all__ = ["OUR_FINALIZER", "hanging", "of_api_keys", "of_deletions"]
@@ -35,30 +35,25 @@ def of_api_keys(api_keys: Sequence[Mapping[str, Any]], broken: Collection[Ref], 
     """`broken`: issuers and stores whose trouble is told already, with who waits for them."""
     if not api_keys:
         return [ok(Check.APIKEYS, "there are no ApiKeys yet")]
-    said: dict[str, list[str]] = {}
+    said: dict[tuple[str, str], list[str]] = {}
     ready = suspended = leaving = 0
     for seen in api_keys:
         meta = seen["metadata"]
-        name = f"{meta['namespace']}/{meta['name']}"
         if "deletionTimestamp" in meta:
             leaving += 1
             continue
         trouble, is_ready = _trouble(seen, broken, now)
         if trouble:
-            said.setdefault(trouble, []).append(name)
+            said.setdefault(trouble, []).append(f"{meta['namespace']}/{meta['name']}")
         ready += is_ready
         suspended += bool((seen.get("spec") or {}).get("suspend"))
     found = []
-    for message, names in said.items():
+    for (reason, message), names in said.items():
         what, remedy = halves(message)
         namespace, _, name = min(names).partition("/")
-        found.append(
-            wrong(
-                Check.APIKEYS,
-                f"{counted(names, 'ApiKey')}: {what}",
-                remedy or f"keywright why {name} -n {namespace} says more",
-            )
-        )
+        remedy = remedy or f"keywright why {name} -n {namespace} says more"
+        text = f"{counted(names, 'ApiKey')}: {what}"
+        found.append(Finding(Check.APIKEYS, State.WRONG, text, remedy, reason, tuple(sorted(names))))
     counts = [f"{ready} of {len(api_keys)} ApiKeys are Ready"]
     counts += [f"{suspended} suspended"] if suspended else []
     counts += [f"{leaving} being deleted"] if leaving else []
@@ -70,18 +65,18 @@ def of_api_keys(api_keys: Sequence[Mapping[str, Any]], broken: Collection[Ref], 
     ]
 
 
-def _trouble(seen: Mapping[str, Any], broken: Collection[Ref], now: datetime) -> tuple[str, bool]:
-    """What is wrong, in a sentence that says what to do, or ""; and whether it is Ready."""
+def _trouble(seen: Mapping[str, Any], broken: Collection[Ref], now: datetime) -> tuple[tuple[str, str] | None, bool]:
+    """What is wrong, as its reason and a sentence that says what to do, if anything is; and whether it is Ready."""
     try:
         spec, status = read_spec(seen), read_status(seen)
     except Rejected as error:
-        return str(error), False
+        return (error.reason, str(error)), False
     conditions = {c.type: c for c in status.conditions}
     ready = conditions.get("Ready")
     is_ready = ready is not None and ready.status == "True"
-    problem = schedule.schedule_problem(spec.rotation, now, 0.0)
+    problem = _never_fires(spec.rotation, now)
     if problem is not None:
-        return problem.text, is_ready
+        return (Reason.SCHEDULE_TOO_DENSE if problem.dense else Reason.INVALID_SPEC, problem.text), is_ready
     stalled = conditions.get("Stalled")
     at_fault = stalled if stalled is not None and stalled.status == "True" else None
     retrying = status.next is not None and status.next.action == "Retry"
@@ -92,8 +87,22 @@ def _trouble(seen: Mapping[str, Any], broken: Collection[Ref], now: datetime) ->
     ):
         at_fault = ready
     if at_fault is None or (at_fault.reason.startswith(_SOMEBODY_ELSES) and refs_named(seen) & set(broken)):
-        return "", is_ready
-    return at_fault.message, is_ready
+        return None, is_ready
+    return (at_fault.reason, at_fault.message), is_ready
+
+
+def _never_fires(rotation: Rotation | None, now: datetime) -> schedule.Problem | None:
+    """What is wrong with a schedule, whatever the operator's storm guard allows."""
+    if rotation is None or rotation.schedule is None:
+        return None
+    return _problem(rotation.schedule, rotation.time_zone, rotation.overlap, now)
+
+
+@lru_cache(maxsize=256)
+def _problem(expression: str, zone: str | None, overlap: str, now: datetime) -> schedule.Problem | None:
+    """Remembered: a fleet has few schedules, and walking through one takes as long as all else that is asked of an ApiKey."""
+    bare = Rotation.model_validate({"schedule": expression, "timeZone": zone, "overlap": overlap})
+    return schedule.schedule_problem(bare, now, 0.0)
 
 
 def hanging(api_keys: Sequence[Mapping[str, Any]], now: datetime) -> list[Mapping[str, Any]]:

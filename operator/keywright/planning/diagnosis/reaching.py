@@ -92,7 +92,7 @@ def of_issuer(found: Mapping[str, Any], look: Look, waiting: Waiting, now: datet
                 return [note(Check.ISSUERS, text, remedy), *more]
         if isinstance(look.error, Unavailable):
             what += f", seen from here{_says(said, now)}"
-        return [wrong(Check.ISSUERS, _with(what, name, waiting), remedy), *more]
+        return [wrong(Check.ISSUERS, _with(what, name, waiting), remedy or _describe(found)), *more]
     if said is not None and said["status"] == "False":
         what, remedy = halves(said["message"])
         here = (

@@ -67,7 +67,6 @@ def caller_needs(namespace: str | None) -> list[Right]:
 def of_caller(answers: Mapping[Right, bool], namespace: str | None) -> list[Finding]:
     """Who may not look sees nothing of what is wrong; who may look only is told so, and that is all."""
     where = f"in namespace {namespace}" if namespace else "in all namespaces"
-    bind = f"--namespace={namespace}" if namespace else "--all-namespaces"
     missing = [right for right, allowed in answers.items() if not allowed]
     blind = [right for right in missing if right.verb in ("get", "list")]
     if blind:
@@ -75,9 +74,8 @@ def of_caller(answers: Mapping[Right, bool], namespace: str | None) -> list[Find
             wrong(
                 Check.RIGHTS,
                 f"you may not {_listed(blind)} {where}",
-                f"ask for the ClusterRole view there, or for keywright-view (manifests/users.yaml); "
-                f"kubectl auth can-i --list {bind.replace('--all-namespaces', '')}".rstrip()
-                + " shows what you have",
+                "ask for the ClusterRole view there, or for keywright-view (manifests/users.yaml); kubectl auth can-i --list"
+                f"{f' -n {namespace}' if namespace else ''} shows what you have",
             )
         ]
     if missing:

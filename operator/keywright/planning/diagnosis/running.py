@@ -115,9 +115,10 @@ def is_served(operators: Operators, late: Sequence[str], now: datetime) -> bool:
 def of_operators(operators: Operators, api_keys: Sequence[Mapping[str, Any]], now: datetime) -> list[Finding]:
     """`now`: the apiserver's."""
     late = unanswered(api_keys, now)
-    found = [f for lease in operators.leases or () for f in _of_lease(lease, now)]
-    found += [f for d in operators.deployments or () for f in _of_deployment(d)]
+    leads = any(lease["metadata"]["name"] == _EVERYWHERE and _is_held(lease, now) for lease in operators.leases or ())
     served = is_served(operators, late, now)
+    found = [f for d in operators.deployments or () for f in _of_deployment(d, served=served)]
+    found += [f for lease in operators.leases or () for f in _of_lease(lease, now, spare=leads)]
     if late:
         whom = counted(late, "ApiKey")
         if operators.leases and served:
@@ -137,12 +138,10 @@ def of_operators(operators: Operators, api_keys: Sequence[Mapping[str, Any]], no
                 )
             )
     elif not operators.leases and any(_answered(seen) for seen in api_keys):
-        found.append(
-            ok(
-                Check.OPERATOR,
-                "all ApiKeys are answered; no Lease is held (keywright run outside of the cluster takes none)",
-            )
+        none = (
+            "" if operators.leases is None else "; no Lease is there (keywright run outside of the cluster takes none)"
         )
+        found.append(ok(Check.OPERATOR, f"all ApiKeys are answered{none}"))
     elif not operators.leases and not operators.deployments and operators.leases is not None:
         found.append(
             wrong(
@@ -154,12 +153,16 @@ def of_operators(operators: Operators, api_keys: Sequence[Mapping[str, Any]], no
     return found
 
 
-def _of_lease(lease: Mapping[str, Any], now: datetime) -> list[Finding]:
+def _of_lease(lease: Mapping[str, Any], now: datetime, *, spare: bool) -> list[Finding]:
+    """`spare`: an operator of the whole cluster leads, whoever has left this one."""
     spec = lease.get("spec") or {}
     holder, at = spec.get("holderIdentity"), _written(lease) or _renewed(lease)
     name = _named(lease)
     look = f"kubectl -n {lease['metadata']['namespace']} get pods, and the log of the one that is to lead"
     since = f"{ago(at, now)} ago" if at else "at an unknown time"
+    if spare and not _is_held(lease, now):
+        text = f"the Lease {name} was left {since}, and an operator of the whole cluster leads"
+        return [note(Check.OPERATOR, text, "delete it, if no operator of that namespace is to come back")]
     if not holder:
         return [wrong(Check.OPERATOR, f"nobody leads: the Lease {name} was given back {since}", look)]
     if not _is_held(lease, now):
@@ -173,7 +176,7 @@ def _of_lease(lease: Mapping[str, Any], now: datetime) -> list[Finding]:
     return [ok(Check.OPERATOR, f"{holder} leads (Lease {name}, renewed {since})")]
 
 
-def _of_deployment(deployment: Mapping[str, Any]) -> list[Finding]:
+def _of_deployment(deployment: Mapping[str, Any], *, served: bool) -> list[Finding]:
     meta, wanted = deployment["metadata"], deployment["spec"].get("replicas", 1)
     available = (deployment.get("status") or {}).get("availableReplicas", 0)
     name = f"{meta['namespace']}/{meta['name']}"
@@ -185,9 +188,8 @@ def _of_deployment(deployment: Mapping[str, Any]) -> list[Finding]:
             wrong(Check.OPERATOR, text, f"kubectl -n {meta['namespace']} describe pods: nodes, quota, the image's name")
         ]
     if not wanted:
-        namespace, short = meta["namespace"], meta["name"]
-        scale = f"kubectl -n {namespace} scale deployment {short} --replicas=2"
-        return [note(Check.OPERATOR, f"the Deployment {name} is scaled to 0", scale)]
+        scale = f"kubectl -n {meta['namespace']} scale deployment {meta['name']} --replicas=2"
+        return [(note if served else wrong)(Check.OPERATOR, f"the Deployment {name} is scaled to 0", scale)]
     return [ok(Check.OPERATOR, f"{available} of {wanted} replicas of the Deployment {name} are available")]
 
 
