@@ -191,13 +191,11 @@ async def test_a_frozen_operator_cannot_deliver_into_what_was_given_back():
     """Between its request and its delivery another recovered the attempt, and the ApiKey went: the foreign data stays as it was."""
     world = a_world()
 
-    def overtake(_met: int, call: str) -> None:
-        if call == "before deliver":
-            world.faults.strike = lambda _met, _call: None
-            there = world.sink.stored[SECRET]
-            world.sink.put_back(SECRET, replace(there, texts={"api-key": "another's"}, adoptable_by=None))
+    def overtake() -> None:
+        there = world.sink.stored[SECRET]
+        world.sink.put_back(SECRET, replace(there, texts={"api-key": "another's"}, adoptable_by=None))
 
-    world.faults.strike = overtake
+    world.faults.once("before deliver", overtake)
     await world.settle()
     assert world.sink.stored[SECRET].texts == {"api-key": "another's"}
     assert world.live() == set()
@@ -208,13 +206,11 @@ async def test_a_conflict_on_the_way_delivers_all_the_same():
     """Its owner touched it in between, and still gives it away: what they wrote stays."""
     world = a_world()
 
-    def touch(_met: int, call: str) -> None:
-        if call == "before deliver":
-            world.faults.strike = lambda _met, _call: None
-            there = world.sink.stored[SECRET]
-            world.sink.put_back(SECRET, replace(there, texts={**there.texts, "late": "y"}))
+    def touch() -> None:
+        there = world.sink.stored[SECRET]
+        world.sink.put_back(SECRET, replace(there, texts={**there.texts, "late": "y"}))
 
-    world.faults.strike = touch
+    world.faults.once("before deliver", touch)
     await world.settle()
     world.one_key()
     assert world.platform.posts == 1
@@ -225,12 +221,10 @@ async def test_what_was_to_be_adopted_is_deleted_on_the_way():
     """Between the request and the delivery: what is made in its place is ours alone, and goes with the ApiKey."""
     world = a_world()
 
-    def delete(_met: int, call: str) -> None:
-        if call == "before deliver":
-            world.faults.strike = lambda _met, _call: None
-            world.sink.remove(SECRET)
+    def delete() -> None:
+        world.sink.remove(SECRET)
 
-    world.faults.strike = delete
+    world.faults.once("before deliver", delete)
     await world.settle()
     world.one_key()
     assert world.platform.posts == 1
