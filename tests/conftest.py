@@ -20,6 +20,7 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,18 +86,21 @@ class Plane:
         token: str | None = None,
     ) -> dict[str, Any]:
         """One request and its answer; an answer that is no success raises RuntimeError with the server's message."""
-        request = urllib.request.Request(  # noqa: S310 -- the URL is this plane's own, on loopback
-            self.server + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {token or self.admin_token}", "Content-Type": content_type},
-        )
+        headers = {"Authorization": f"Bearer {token or self.admin_token}", "Content-Type": content_type}
+        status, said = self._send(method, path, None if body is None else json.dumps(body).encode(), headers)
+        if status >= HTTPStatus.BAD_REQUEST:
+            raise RuntimeError(f"{method} {path}: {status} {said.decode()[:500]}")
+        return json.loads(said)
+
+    def _send(self, method: str, path: str, data: bytes | None, headers: dict[str, str]) -> tuple[int, bytes]:
+        """Status and body; an apiserver that cannot be reached raises OSError."""
+        request = urllib.request.Request(self.server + path, method=method, data=data, headers=headers)  # noqa: S310 -- this plane's own, on loopback
         try:
             with urllib.request.urlopen(request, context=self.tls, timeout=30) as answer:  # noqa: S310 -- as above
-                return json.load(answer)
+                return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:
-                raise RuntimeError(f"{method} {path}: {error.code} {error.read().decode()[:500]}") from None
+                return error.code, error.read()
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """What kubectl prints; a failure raises with what it says."""

@@ -1,18 +1,25 @@
-"""Issuers that talk to a server that does as a test says."""
+"""Issuers that talk to a server that does as a test says, and the real apiserver as the operator meets it."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.adapters.kube_secrecy import MERGE, made
+from tests.adapters.kube_wire import connected, holds
 from tests.adapters.wire_server import USER, WireServer
 
 from keywright.adapters.mistral import mistral_factory
 from keywright.api.keyissuer import KeyIssuerSpec
 from keywright.keys import SecretValue
 from keywright.ports.lease import Unshared
+
+if TYPE_CHECKING:
+    from tests.conftest import Plane
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +82,31 @@ async def an_issuer(wire):
 def sent(wire):
     """The requests that arrived, as METHOD target, without host."""
     return lambda: [f"{one.method} {re.sub(r'^http://[^/]+', '', one.target)}" for one in wire.seen]
+
+
+@pytest.fixture
+async def api(plane: Plane, tmp_path):
+    """The apiserver as the operator's own ServiceAccount."""
+    async with await connected(plane, tmp_path) as one:
+        yield one
+
+
+@pytest.fixture
+def secrets_of(plane: Plane, namespace: str):
+    """Somebody else's hands on the Secrets of the namespace: call(method, name, body)."""
+
+    def call(method: str, name: str = "", body: Any = None) -> dict[str, Any]:
+        path = f"/api/v1/namespaces/{namespace}/secrets"
+        kind = MERGE if method == "PATCH" else "application/json"
+        return plane.call(method, f"{path}/{name}" if name else path, body, content_type=kind)
+
+    return call
+
+
+@pytest.fixture
+def no_plaintext_in_logs(caplog):
+    """Whatever a test does, no log line at any level holds the plaintexts that it made."""
+    caplog.set_level(logging.DEBUG)
+    made.clear()
+    yield
+    assert not any(holds(caplog.text, plaintext) for plaintext in made)

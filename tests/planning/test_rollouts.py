@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -29,7 +28,7 @@ from keywright.api.apikey import RestartRef
 from keywright.api.apikey_status import ApiKeyStatus, PendingRollout, RolloutStatus
 from keywright.api.reasons import Reason
 from keywright.keys import KeyId
-from keywright.planning import rollouts, transitions
+from keywright.planning import transitions
 from keywright.planning.observed import Absent, Fact, Observed, RolledOut, Rolling, RolloutState, Unrolled
 from keywright.planning.situation import Situation
 from keywright.planning.steps import Look, RestartWorkload, RevokeKey, RewriteTarget, Wait, WriteStatus
@@ -403,16 +402,3 @@ def test_what_else_is_said_of_the_key_stands():
     ready = after.condition("Ready")
     assert ready
     assert ready.reason == Reason.RENEWAL_FAILING
-
-
-@pytest.mark.parametrize("name", ["search", "a.b-c", "x" * 63, "x" * 64, f"{'y' * 49}.-z{'y' * 100}", "z" * 253])
-def test_the_annotation_is_valid_for_every_name(name: str):
-    """At most 63 characters of what Kubernetes allows behind the prefix."""
-    prefix, _, part = rollouts.annotation_of(name).partition("/")
-    assert prefix == "restart.keywright.dev"
-    assert re.fullmatch(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", part)
-
-
-def test_long_names_that_begin_alike_have_annotations_of_their_own():
-    """The whole name is hashed."""
-    assert len({rollouts.annotation_of("x" * 100 + end) for end in ("a", "b", "c")}) == 3

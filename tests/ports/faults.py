@@ -50,6 +50,28 @@ class Faults:
 
         self.strike = strike
 
+    def each(self, call: str, error: BaseException) -> None:
+        """Raise at every boundary of this name."""
+
+        def strike(_boundary: int, met: str) -> None:
+            if met == call:
+                raise error
+
+        self.strike = strike
+
+    def once(self, call: str, what: BaseException | Callable[[], object]) -> None:
+        """Raise, or do, at the first boundary of this name."""
+
+        def strike(_boundary: int, met: str) -> None:
+            if met != call:
+                return
+            self.strike = lambda _boundary, _call: None
+            if isinstance(what, BaseException):
+                raise what
+            what()
+
+        self.strike = strike
+
     def _meet(self, name: str) -> None:
         self.met.append(name)
         self.witness(name)

@@ -37,7 +37,7 @@ async def test_an_open_attempt_whose_issuer_is_gone_can_be_abandoned():
     """K8: the event names its tag."""
     world = World()
     world.create()
-    world.faults.strike = lambda _met, call: (_ for _ in ()).throw(Crash()) if call == "after create" else None
+    world.faults.each("after create", Crash())
     with pytest.raises(Crash):
         await world.settle()
     world.faults.calm()
@@ -58,16 +58,14 @@ async def test_a_delivery_never_goes_over_another_api_keys_secret():
     world.create()
     older = ResourceKey("search", "older")
 
-    def overtake(_met: int, call: str) -> None:
-        if call == "before deliver":
-            world.faults.strike = lambda _met, _call: None
-            theirs = world.sink.stored.get(SECRET)
-            assert theirs is None
-            world.sink.put_foreign(SECRET)
-            stranger = next(iter(world.sink.stored.values()))
-            world.sink.put_back(SECRET, replace(stranger, owner=Owner(older, "their-uid", "c1u5ter0", bound=True)))
+    def overtake() -> None:
+        theirs = world.sink.stored.get(SECRET)
+        assert theirs is None
+        world.sink.put_foreign(SECRET)
+        stranger = next(iter(world.sink.stored.values()))
+        world.sink.put_back(SECRET, replace(stranger, owner=Owner(older, "their-uid", "c1u5ter0", bound=True)))
 
-    world.faults.strike = overtake
+    world.faults.once("before deliver", overtake)
     await world.settle()
     assert world.holds() == "theirs"
     assert world.live() == set()
@@ -109,12 +107,7 @@ async def test_a_delivery_that_keeps_failing_ends_and_its_key_is_revoked():
     """Within the grace of a SIGTERM; the pause grows."""
     world = World()
     world.create()
-
-    def strike(_met: int, call: str) -> None:
-        if call == "before deliver":
-            raise Unavailable("etcd is away")
-
-    world.faults.strike = strike
+    world.faults.each("before deliver", Unavailable("etcd is away"))
     begun = world.now
     await world.settle(within=timedelta(seconds=1))
     assert world.now - begun < timedelta(seconds=25)
@@ -131,9 +124,7 @@ async def test_late_keys_are_revoked_once():
     """An older listing does not make the same key be revoked again and again."""
     world = World()
     world.create()
-    world.faults.strike = lambda _met, call: (
-        (_ for _ in ()).throw(Ambiguous("late")) if call == "before create" else None
-    )
+    world.faults.each("before create", Ambiguous("late"))
     await world.settle(within=timedelta(seconds=1))
     world.faults.calm()
     await world.settle()
@@ -177,7 +168,7 @@ async def test_a_listing_from_before_the_request_says_nothing_of_its_key():
     world = await a_settled_world()
     world.cluster.edit("ApiKey", KEY, lambda obj: obj.pop("status"))
     world.platform.keys.clear()
-    world.faults.strike = lambda _met, call: (_ for _ in ()).throw(Ambiguous("cut")) if call == "after create" else None
+    world.faults.each("after create", Ambiguous("cut"))
     await world.settle(within=timedelta(seconds=1))
     assert [closed.outcome for closed in world.status().closed_attempts] == ["lost"]
     assert world.live() == set()

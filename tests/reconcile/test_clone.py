@@ -136,9 +136,7 @@ async def test_a_key_of_an_attempt_closed_in_the_snapshot_is_left_by_both_once_s
     """It turned up late, in the hands of whoever posted it: neither of the two clusters that watch for it knows who that is."""
     world = World()
     world.create()
-    world.faults.strike = lambda _met, call: (
-        (_ for _ in ()).throw(Ambiguous("late")) if call == "before create" else None
-    )
+    world.faults.each("before create", Ambiguous("late"))
     await world.settle(within=timedelta(seconds=1))
     world.faults.calm()
     clone = snapshot(world)

@@ -57,12 +57,7 @@ async def test_two_hundred_who_wait_cost_one_reading():
 async def test_two_hundred_who_wait_share_a_failure_for_seconds():
     """And ask again once it is old, so that mending shows."""
     world = World()
-
-    def strike(_met: int, call: str) -> None:
-        if call == "before workspaces":
-            raise Unavailable("no answer")
-
-    world.faults.strike = strike
+    world.faults.each("before workspaces", Unavailable("no answer"))
     found = await asyncio.gather(*(facts(world, key) for key in ANYONE))
     assert {one.reason for one in found if isinstance(one, Refusal)} == {"IssuerUnavailable"}
     assert world.faults.met.count("before workspaces") == 1

@@ -72,14 +72,18 @@ class Watched:
         assert await self.engine.finish(10.0)
         await self.engine.close()
 
-    async def create(self, **spec: Any) -> None:
-        """An ApiKey, and a while for it."""
+    def apply(self, **spec: Any) -> None:
+        """An ApiKey."""
         wanted = {
             "issuerRef": {"name": "mistral"},
             "workspace": "search-prod",
             "target": {"secret": {"name": "mistral-key"}},
         }
         self.engine.api_key_changed(self.cluster.create("ApiKey", KEY, {**wanted, **spec}), deleted=False)
+
+    async def create(self, **spec: Any) -> None:
+        """An ApiKey, and a while for it."""
+        self.apply(**spec)
         await asyncio.sleep(SOON)
 
     async def edit(self, change: Callable[[Object], Any]) -> None:
@@ -112,13 +116,20 @@ class Watched:
         there = self.issuer(name)
         return there is not None and IN_USE in (there["metadata"].get("finalizers") or ())
 
+    def is_settled(self) -> bool:
+        """Whether the ApiKey has its key."""
+        status = self.cluster.stored["ApiKey", KEY].get("status") or {}
+        return bool(status.get("keyId"))
+
 
 @pytest.fixture
 async def world():
     """With an ApiKey that has its key."""
     world = Watched()
     world.start()
-    await world.create()
+    world.apply()
+    while not world.is_settled():  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.01)  # in earnest: virtual time begins with the test
     assert world.is_held()
     yield world
     await world.stop()

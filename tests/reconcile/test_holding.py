@@ -138,7 +138,7 @@ async def test_an_interrupted_attempt_holds_its_issuer():
     """Killed in the midst of a POST: what it may have made is looked for first."""
     world = World()
     world.create()
-    world.faults.strike = lambda _met, call: (_ for _ in ()).throw(Crash()) if call == "after create" else None
+    world.faults.each("after create", Crash())
     with pytest.raises(Crash):
         await world.settle()
     world.faults.calm()
@@ -244,12 +244,9 @@ async def test_whoever_waits_for_a_deletion_is_told_who_uses_the_issuer():
 async def test_an_issuer_that_may_not_be_held_is_not_used_and_that_is_said():
     """K4: the rights of an older version. No key is made that could be left alone; with the right, it is."""
     world = World()
-
-    def strike(_met: int, call: str) -> None:
-        if call == f"before {HOLDING}":
-            raise Unauthorized("403 Forbidden: cannot patch resource keyissuers", reason="Forbidden")
-
-    world.faults.strike = strike
+    world.faults.each(
+        f"before {HOLDING}", Unauthorized("403 Forbidden: cannot patch resource keyissuers", reason="Forbidden")
+    )
     world.create()
     await world.settle(within=timedelta(seconds=1))
     assert "cannot patch resource keyissuers" in world.says()[2]
@@ -265,12 +262,10 @@ async def test_an_issuer_edited_by_somebody_is_held_all_the_same():
     world = World()
     world.create()
 
-    def strike(_met: int, call: str) -> None:
-        if call == f"before {HOLDING}":
-            world.faults.strike = lambda _met, _call: None
-            world.cluster.edit(*MISTRAL, lambda obj: obj["metadata"].update(labels={"by": "somebody"}))
+    def strike() -> None:
+        world.cluster.edit(*MISTRAL, lambda obj: obj["metadata"].update(labels={"by": "somebody"}))
 
-    world.faults.strike = strike
+    world.faults.once(f"before {HOLDING}", strike)
     await world.settle()
     world.one_key()
     assert is_held(world)

@@ -220,7 +220,7 @@ async def test_an_interrupted_attempt_in_a_namespace_that_goes(restarted: bool):
     """
     world = World()
     world.create()
-    world.faults.strike = lambda _met, call: (_ for _ in ()).throw(Crash()) if call == "after create" else None
+    world.faults.each("after create", Crash())
     with pytest.raises(Crash):
         await world.settle()
     world.faults.calm()
@@ -267,12 +267,7 @@ async def test_a_late_key_is_revoked_by_what_is_in_memory():
     """The POST timed out and arrives minutes after all was deleted: the deletion has waited for it."""
     world = World()
     world.create()
-
-    def strike(_met: int, call: str) -> None:
-        if call == "before create":
-            raise Ambiguous("late")
-
-    world.faults.strike = strike
+    world.faults.each("before create", Ambiguous("late"))
     await world.settle(within=timedelta(seconds=1))
     world.faults.calm()
     namespace_ends(world)

@@ -295,7 +295,7 @@ async def test_suspended_in_the_midst_of_a_rollout_it_still_comes_to_its_end():
     """Killed right after the settling and suspended meanwhile: restarted all the same, and the older key ends."""
     world, web = await a_world(overlap="0s")
     world.annotate(rotate="now")
-    world.faults.strike = _once("before restart", Crash())
+    world.faults.once("before restart", Crash())
     with pytest.raises(Crash):
         await world.settle()
     world.faults.calm()
@@ -356,7 +356,7 @@ async def test_two_operators_restart_a_workload_once():
     slow = world.process
     fast = world.start()
     world.process = slow
-    world.faults.strike = _once("before restart", lambda: drive(fast.reconciler.reconcile(KEY)))
+    world.faults.once("before restart", lambda: drive(fast.reconciler.reconcile(KEY)))
     world.annotate(rotate="now")
     await world.settle()
     assert len(web.rolls) == 2
@@ -375,7 +375,7 @@ async def test_a_pass_that_stood_still_does_not_restart_for_an_older_key():
         world.annotate(compromised="yes")
         drive(fast.reconciler.reconcile(KEY))
 
-    world.faults.strike = _once("after patch_status of ApiKey", overtake)
+    world.faults.once("after patch_status of ApiKey", overtake)
     world.annotate(rotate="now")
     await world.settle()
     assert world.status().revision == 3
@@ -386,7 +386,7 @@ async def test_a_pass_that_stood_still_does_not_restart_for_an_older_key():
 async def test_without_the_lease_nothing_is_restarted_and_nothing_written_down():
     """NotLeading ends the pass where it stands; the next leader restarts."""
     world, web = await a_world()
-    world.faults.strike = _once("before restart", NotLeading("another leads"))
+    world.faults.once("before restart", NotLeading("another leads"))
     world.annotate(rotate="now")
     with pytest.raises(NotLeading):
         await world.process.reconciler.reconcile(KEY)
@@ -394,18 +394,3 @@ async def test_without_the_lease_nothing_is_restarted_and_nothing_written_down()
     world.start()
     await world.settle()
     assert len(web.rolls) == 2
-
-
-def _once(call: str, what: Any) -> Any:
-    """Raise, or do, `what` at the first such boundary."""
-    done = False
-
-    def strike(_boundary: int, met: str) -> None:
-        nonlocal done
-        if met == call and not done:
-            done = True
-            if isinstance(what, BaseException):
-                raise what
-            what()
-
-    return strike

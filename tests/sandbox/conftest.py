@@ -41,6 +41,14 @@ def a_process(tmp_path):
 
 
 @pytest.fixture
+def running(a_process):
+    """The real command, serving."""
+    one = a_process()
+    one.start()
+    return one
+
+
+@pytest.fixture
 async def visitor(sandbox):
     """Somebody who is signed in to the console."""
     somebody = Visitor(sandbox)

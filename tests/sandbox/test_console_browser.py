@@ -23,17 +23,9 @@ from tests.sandbox.clicks import (
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser"), pytest.mark.asyncio(loop_scope="session")]
 
 
-@pytest.fixture
-def sandbox(a_process):
-    """The real command, serving."""
-    running = a_process()
-    running.start()
-    return running
-
-
-async def test_the_whole_path_of_the_help_article(tab, sandbox):
+async def test_the_whole_path_of_the_help_article(tab, running):
     """Sign in, choose the workspace, create a key with name and date, copy it, Done, and see it in the list."""
-    await sign_in(tab, sandbox)
+    await sign_in(tab, running)
     await expect(tab.get_by_text("No workspace chosen")).to_be_visible()
     await to_workspace(tab, "search-prod")
     await expect(tab.get_by_role("heading", level=1)).to_have_text("Your API keys")
@@ -46,7 +38,7 @@ async def test_the_whole_path_of_the_help_article(tab, sandbox):
     await click(tab, "button", "Create new key")
     key = await plaintext(tab)
     assert re.fullmatch(r"[A-Za-z0-9]{32}", key)
-    assert sandbox.accepts(key)
+    assert running.accepts(key)
     await expect(tab.get_by_text("it will not be shown again")).to_be_visible()
     await tab.get_by_role("button", name="Copy").click()
     await expect(tab.get_by_text("Copied.")).to_be_visible()
@@ -59,9 +51,9 @@ async def test_the_whole_path_of_the_help_article(tab, sandbox):
     assert key not in await tab.content()
 
 
-async def test_a_double_click_makes_one_key_and_shows_it(tab, sandbox):
+async def test_a_double_click_makes_one_key_and_shows_it(tab, running):
     """The second click of an impatient hand is not sent."""
-    await sign_in(tab, sandbox)
+    await sign_in(tab, running)
     await to_workspace(tab, "search-prod")
     form = await open_the_form(tab)
     # The server has made the key, and its answer is still on the way when the second click comes.
@@ -80,14 +72,14 @@ async def test_a_double_click_makes_one_key_and_shows_it(tab, sandbox):
     await made.wait()
     await tab.mouse.click(*place)
     clicked.set()
-    assert sandbox.accepts(await plaintext(tab))
-    assert len(sandbox.live_keys()) == 1
+    assert running.accepts(await plaintext(tab))
+    assert len(running.live_keys()) == 1
 
 
-async def test_the_trash_icon_takes_two_clicks(tab, sandbox):
+async def test_the_trash_icon_takes_two_clicks(tab, running):
     """The first asks in its row, on the same page, where nothing moves; Keep takes the question back; the second revokes."""
-    a_key_of(sandbox, "another")
-    await sign_in(tab, sandbox)
+    a_key_of(running, "another")
+    await sign_in(tab, running)
     await to_workspace(tab, "search-prod")
     key = await a_key_by_hand(tab, "mine")
     await click(tab, "link", "Done")
@@ -102,16 +94,16 @@ async def test_the_trash_icon_takes_two_clicks(tab, sandbox):
     await trash(tab, "mine").click()
     await expect(tab.get_by_role("group", name="Revoke for good?")).to_be_visible()
     assert await tab.evaluate("window.here")
-    assert sandbox.accepts(key)
+    assert running.accepts(key)
     await click(tab, "button", "Revoke mine")
     await expect(tab.get_by_role("status")).to_contain_text("The key is revoked")
-    assert not sandbox.accepts(key)
+    assert not running.accepts(key)
 
 
-async def test_the_question_lapses_by_itself(tab, sandbox):
+async def test_the_question_lapses_by_itself(tab, running):
     """The icon comes back after 15 seconds, with the focus on it, and the key lives."""
     await tab.clock.install()
-    await sign_in(tab, sandbox)
+    await sign_in(tab, running)
     await to_workspace(tab, "search-prod")
     key = await a_key_by_hand(tab, "mine")
     await click(tab, "link", "Done")
@@ -121,45 +113,45 @@ async def test_the_question_lapses_by_itself(tab, sandbox):
     await expect(tab.get_by_role("button", name="Revoke mine")).to_be_focused()
     await tab.clock.run_for(1_000)
     await expect(trash(tab, "mine")).to_be_focused()
-    assert sandbox.accepts(key)
+    assert running.accepts(key)
 
 
-async def test_the_list_follows_what_others_do(tab, sandbox):
+async def test_the_list_follows_what_others_do(tab, running):
     """An operator's keys come and go on the screen, and who made them is said; what is asked about stays."""
-    await sign_in(tab, sandbox)
+    await sign_in(tab, running)
     await to_workspace(tab, "search-prod")
-    made = a_key_of(sandbox, "search/mistral-key [kw/1f0e2d3c/9a8b7c6d/k3x9q2ab]")
+    made = a_key_of(running, "search/mistral-key [kw/1f0e2d3c/9a8b7c6d/k3x9q2ab]")
     await expect(row(tab, "ApiKey search/mistral-key")).to_be_visible()
-    other = a_key_of(sandbox, "another")
+    other = a_key_of(running, "another")
     await expect(row(tab, "another")).to_be_visible()
-    sandbox.call("DELETE", f"/v1/admin/api-keys/{made}")
+    running.call("DELETE", f"/v1/admin/api-keys/{made}")
     await expect(row(tab, "ApiKey search/mistral-key")).to_have_count(0)
     await trash(tab, "another").click()
     await expect(tab.get_by_role("button", name="Revoke another")).to_be_focused()
-    sandbox.call("DELETE", f"/v1/admin/api-keys/{other}")
+    running.call("DELETE", f"/v1/admin/api-keys/{other}")
     await click(tab, "button", "Revoke another")
     await expect(tab.get_by_role("status")).to_contain_text("had been revoked already")
 
 
-async def test_the_organizations_form_asks_for_the_workspace(tab, sandbox):
+async def test_the_organizations_form_asks_for_the_workspace(tab, running):
     """The browser does not send the form without one, and its keys are made in the one that is chosen."""
-    await sign_in(tab, sandbox)
+    await sign_in(tab, running)
     await click(tab, "link", "All workspaces")
     form = await open_the_form(tab)
     await expect(form.get_by_label("Workspace")).to_be_focused()
     await form.get_by_role("button", name="Create new key").click()
     assert await form.get_by_label("Workspace").evaluate("it => it.validity.valueMissing")
-    assert sandbox.live_keys() == []
+    assert running.live_keys() == []
     await form.get_by_label("Workspace").select_option("billing")
     await click(tab, "button", "Create new key")
-    assert sandbox.accepts(await plaintext(tab))
+    assert running.accepts(await plaintext(tab))
     await click(tab, "link", "Done")
     await expect(row(tab, "billing")).to_be_visible()
 
 
-async def test_what_an_administrator_sees_of_the_organization(tab, sandbox):
+async def test_what_an_administrator_sees_of_the_organization(tab, running):
     """A policy that is set shortens new keys, and the confirmation says so; usage and the audit log tell of them."""
-    await sign_in(tab, sandbox)
+    await sign_in(tab, running)
     await click(tab, "link", "All workspaces")
     await click(tab, "link", "Expiration policy")
     await tab.get_by_label("Longest validity, in days").fill("30")
@@ -174,7 +166,7 @@ async def test_what_an_administrator_sees_of_the_organization(tab, sandbox):
     confirmation = tab.get_by_role("dialog")
     await expect(confirmation).to_contain_text("the latest date which the expiration policy allows")
     await expect(confirmation).to_contain_text("in 30 days")
-    assert sandbox.accepts(key)
+    assert running.accepts(key)
     await click(tab, "link", "Done")
     await click(tab, "link", "Usage")
     await expect(tab.locator(".total")).to_have_text("1 request with this workspace's keys")
@@ -186,9 +178,9 @@ async def test_what_an_administrator_sees_of_the_organization(tab, sandbox):
     await expect(event).to_contain_text("billing")
 
 
-async def test_a_page_from_elsewhere_cannot_act(tab, sandbox):
+async def test_a_page_from_elsewhere_cannot_act(tab, running):
     """Its forms come without the session: the browser keeps the cookie for the console's own pages, and from scripts."""
-    await sign_in(tab, sandbox)
+    await sign_in(tab, running)
     await to_workspace(tab, "search-prod")
     [cookie] = await tab.context.cookies()
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
@@ -201,15 +193,15 @@ async def test_a_page_from_elsewhere_cannot_act(tab, sandbox):
     await tab.route("http://elsewhere.example/", lambda route: route.fulfill(body=form, content_type="text/html"))
     await tab.goto("http://elsewhere.example/")
     await click(tab, "button", "Win a prize")
-    assert tab.url.startswith(sandbox.url)
+    assert tab.url.startswith(running.url)
     await expect(tab.get_by_text("Your new API key")).to_have_count(0)
-    assert sandbox.live_keys() == []
+    assert running.live_keys() == []
 
 
-async def test_it_can_be_used_with_the_keyboard_alone(tab, sandbox):
+async def test_it_can_be_used_with_the_keyboard_alone(tab, running):
     """Skip link, dialog with the focus kept in it and given back, creation, and both steps of revoking."""
-    await tab.goto(sandbox.url)
-    await tab.keyboard.insert_text(sandbox.admin_key)
+    await tab.goto(running.url)
+    await tab.keyboard.insert_text(running.admin_key)
     await press_enter(tab)
     await tab.keyboard.press("Tab")
     await expect(tab.get_by_role("link", name="Skip to the content")).to_be_focused()
@@ -239,38 +231,38 @@ async def test_it_can_be_used_with_the_keyboard_alone(tab, sandbox):
     await walk_to(tab, "Revoke by keyboard")
     await tab.keyboard.press("Space")
     await expect(tab.locator(".danger")).to_be_focused()
-    assert sandbox.accepts(key)
+    assert running.accepts(key)
     await press_enter(tab)
-    assert not sandbox.accepts(key)
+    assert not running.accepts(key)
 
 
-async def test_without_scripts_everything_works(chromium, sandbox):
+async def test_without_scripts_everything_works(chromium, running):
     """The form stands in the page, a reload of the confirmation makes and shows nothing, two clicks revoke."""
     async with a_tab(chromium, scripts=False) as tab:
-        await sign_in(tab, sandbox)
+        await sign_in(tab, running)
         await to_workspace(tab, "billing")
         await click(tab, "link", "Create new key")
         await click(tab, "button", "Create new key")
         key = await plaintext(tab)
-        assert sandbox.accepts(key)
+        assert running.accepts(key)
         await expect(tab.locator("#copy")).to_be_hidden()
         await tab.reload()
         await expect(tab.get_by_role("status")).to_contain_text("cannot be shown again")
         assert key not in await tab.content()
-        assert len(sandbox.live_keys()) == 1
+        assert len(running.live_keys()) == 1
         async with tab.expect_navigation():
             await tab.locator(".trash").click()
         await expect(tab.get_by_role("group", name="Revoke for good?")).to_be_visible()
         await click(tab, "button", "Revoke")
-        assert not sandbox.accepts(key)
+        assert not running.accepts(key)
 
 
-def a_key_of(sandbox, name):
+def a_key_of(running, name):
     """Made through the API in search-prod; its id."""
-    _, workspaces = sandbox.call("GET", "/v1/admin/workspaces?search=search-prod")
-    _, users = sandbox.call("GET", "/v1/admin/users")
+    _, workspaces = running.call("GET", "/v1/admin/workspaces?search=search-prod")
+    _, users = running.call("GET", "/v1/admin/users")
     body = {"workspace_uuid": workspaces["items"][0]["uuid"], "user_id": users["members"][0]["uuid"], "name": name}
-    return sandbox.call("POST", "/v1/admin/api-keys", body)[1]["key_id"]
+    return running.call("POST", "/v1/admin/api-keys", body)[1]["key_id"]
 
 
 async def walk_to(tab, words):

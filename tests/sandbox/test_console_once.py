@@ -9,17 +9,9 @@ from tests.sandbox.clicks import a_key_by_hand, click, plaintext, sign_in, to_wo
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser"), pytest.mark.asyncio(loop_scope="session")]
 
 
-@pytest.fixture
-def sandbox(a_process):
-    """The real command, serving."""
-    running = a_process()
-    running.start()
-    return running
-
-
-async def test_the_key_cannot_be_had_again(tab, sandbox):
+async def test_the_key_cannot_be_had_again(tab, running):
     """Escape does not lose it; after Done neither Back nor Forward nor a reload shows it, or makes another one."""
-    await sign_in(tab, sandbox)
+    await sign_in(tab, running)
     await to_workspace(tab, "search-prod")
     key = await a_key_by_hand(tab)
     for _ in range(3):
@@ -34,19 +26,19 @@ async def test_the_key_cannot_be_had_again(tab, sandbox):
     await tab.reload()
     assert key not in await tab.content()
     await expect(tab.get_by_role("heading", level=1)).to_have_text("Your API keys")
-    assert len(sandbox.live_keys()) == 1
+    assert len(running.live_keys()) == 1
 
 
 @pytest.mark.parametrize("way", ["reload", "away and back", "another page"])
-async def test_a_key_that_is_left_without_done_is_gone_too(tab, sandbox, way):
+async def test_a_key_that_is_left_without_done_is_gone_too(tab, running, way):
     """The confirmation is no page that one could come back to."""
-    await sign_in(tab, sandbox)
+    await sign_in(tab, running)
     await to_workspace(tab, "search-prod")
     key = await a_key_by_hand(tab)
     if way == "reload":
         await tab.reload()
     elif way == "away and back":
-        await tab.goto(f"{sandbox.url}/organization/usage")
+        await tab.goto(f"{running.url}/organization/usage")
         await travel(tab, -1)
     else:
         await travel(tab, -1)
@@ -57,10 +49,10 @@ async def test_a_key_that_is_left_without_done_is_gone_too(tab, sandbox, way):
         # Not even the form is sent again.
         await expect(tab.get_by_text("cannot be shown again")).to_have_count(0)
         await tab.reload()
-    assert len(sandbox.live_keys()) == 1
+    assert len(running.live_keys()) == 1
 
 
-async def test_a_page_that_the_browser_keeps_whole_has_no_key_in_it(tab, sandbox):
+async def test_a_page_that_the_browser_keeps_whole_has_no_key_in_it(tab, running):
     """Where a browser keeps pages as they were, in spite of no-store, Back leads to the list, and shows no key on the way."""
 
     async def without_no_store(route):
@@ -74,10 +66,10 @@ async def test_a_page_that_the_browser_keeps_whole_has_no_key_in_it(tab, sandbox
         "addEventListener('pageshow', ({persisted}) => "
         "{ if (persisted) sessionStorage.kept = document.documentElement.outerHTML; })"
     )
-    await sign_in(tab, sandbox)
+    await sign_in(tab, running)
     await to_workspace(tab, "search-prod")
     key = await a_key_by_hand(tab)
-    await tab.goto(f"{sandbox.url}/organization/usage")
+    await tab.goto(f"{running.url}/organization/usage")
     await travel(tab, -1)
     await expect(tab.get_by_role("dialog")).to_have_count(0)
     await expect(tab.get_by_role("heading", level=1)).to_have_text("Your API keys")
@@ -87,9 +79,9 @@ async def test_a_page_that_the_browser_keeps_whole_has_no_key_in_it(tab, sandbox
     assert key not in await tab.content()
 
 
-async def test_who_signed_out_leaves_nothing_behind(tab, sandbox):
+async def test_who_signed_out_leaves_nothing_behind(tab, running):
     """Back leads to the sign-in page: not to keys, masked as they are."""
-    await sign_in(tab, sandbox)
+    await sign_in(tab, running)
     await to_workspace(tab, "search-prod")
     await a_key_by_hand(tab, "mine")
     await click(tab, "link", "Done")
@@ -100,7 +92,7 @@ async def test_who_signed_out_leaves_nothing_behind(tab, sandbox):
     assert await tab.context.cookies() == []
 
 
-async def test_one_answer_has_the_key_and_nothing_keeps_it(tab, sandbox):
+async def test_one_answer_has_the_key_and_nothing_keeps_it(tab, running):
     """Of all that the server sends before Done and after it; and neither cookies nor the browser's stores have it."""
     bodies = []
 
@@ -110,12 +102,12 @@ async def test_one_answer_has_the_key_and_nothing_keeps_it(tab, sandbox):
         await route.fulfill(response=answer)
 
     await tab.route("**/*", listen)
-    await sign_in(tab, sandbox)
+    await sign_in(tab, running)
     await to_workspace(tab, "search-prod")
     key = await a_key_by_hand(tab, "mine")
     await click(tab, "link", "Done")
     for path in ("api-keys", "api-keys?search=mine", "audit-log", "usage"):
-        await tab.goto(f"{sandbox.url}/organization/{path}")
+        await tab.goto(f"{running.url}/organization/{path}")
     assert sum(key in body for body in bodies) == 1
     kept = await tab.evaluate(
         "Promise.all([caches.keys(), indexedDB.databases()])"
