@@ -192,12 +192,18 @@ _LATEST: Final = 390.0
 stands for both."""
 
 
+_AT: Final = st.sampled_from(list(POINTS))
+_AT_HOW: Final = {at: st.sampled_from(how) for at, how in POINTS.items()}
+_NTH: Final = st.integers(0, 5)
+_SECONDS: Final = st.sampled_from(_LASTS)
+
+
 @st.composite
 def _faults(draw: st.DrawFn) -> Fault:
-    at = draw(st.sampled_from(list(POINTS)))
-    how = draw(st.sampled_from(POINTS[at]))
-    nth = draw(st.integers(0, 5))
-    seconds = draw(st.sampled_from(_LASTS)) if how in ("freeze", "slow", "late", "limited") else 0.0
+    at = draw(_AT)
+    how = draw(_AT_HOW[at])
+    nth = draw(_NTH)
+    seconds = draw(_SECONDS) if how in ("freeze", "slow", "late", "limited") else 0.0
     return Fault(at, nth, how, min(seconds, _LATEST) if how == "late" else seconds)
 
 

@@ -68,6 +68,8 @@ class Invariants(AtRest):
         self._last_records: dict[tuple[str, ResourceKey], KeyRecord] = {}
         """What each Secret was last seen to hold."""
         self._problem: str | None = None
+        self._held_as_it_stands: list[int] = []
+        """When the invariants were asked last: most steps are reads and change nothing that they speak of."""
         self._settled: dict[str, list[tuple[float, str]]] = defaultdict(list)
         """By uid: when a key was settled, and why."""
         self.foreign: dict[tuple[str, ResourceKey], Stored] = {}
@@ -176,6 +178,22 @@ class Invariants(AtRest):
         """What does not hold now."""
         if self._problem:
             return self._problem
+        stands = self._stands()
+        if stands == self._held_as_it_stands:
+            return None
+        if (problem := self._breaks()) is None:
+            self._held_as_it_stands = stands
+        return problem
+
+    def _stands(self) -> list[int]:
+        """Another one whenever anything is stored, written to a Secret, made or ended."""
+        return [
+            *(site.server.version for site in self._world.sites),
+            *(site.secrets.version for site in self._world.sites),
+            *(platform.version for platform in self._world.platforms.values()),
+        ]
+
+    def _breaks(self) -> str | None:
         broken = self._broken()
         self._excused &= {(site.name, key) for site, key, _, _ in broken}
         for (name, secret), there in self.foreign.items():
