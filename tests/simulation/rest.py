@@ -12,6 +12,7 @@ from keywright.api.apikey_status import ApiKeyStatus
 from keywright.keys import ResourceKey, Tag
 
 if TYPE_CHECKING:
+    from tests.simulation.grants import Grants
     from tests.simulation.world import Site
 
     from keywright.ports.cluster import Object
@@ -30,6 +31,7 @@ class AtRest:
     """I1, I2, I4 and I5, as they stand in the end."""
 
     _world: Any
+    _grants: Grants
     _touched: dict
 
     def unfinished(self) -> str | None:
@@ -44,6 +46,8 @@ class AtRest:
                 if "deletionTimestamp" in obj["metadata"]:
                     return f"{key} of {site.name} is still being deleted: {status.conditions}"
                 ready, stalled = status.condition("Ready"), status.condition("Stalled")
+                if self._grants.overdue(site, obj):
+                    return f"{key} of {site.name} has a key that no grant allows"
                 if status.attempt is not None:
                     return f"{key} of {site.name} has an open attempt"
                 if ready is None or (ready.status != "True" and stalled is None):
