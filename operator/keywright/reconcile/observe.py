@@ -265,13 +265,9 @@ class Observer:
         targets = {**observed.targets, name: target}
         rival, owner_exists = self._claims(observed.subject, place_of(s.spec.target), targets)
         fresh = observed.fresh | {name}
-        return replace(
-            observed, targets=targets, fresh=fresh, rehearsal=None, rival=rival, owner_exists=owner_exists
-        )
+        return replace(observed, targets=targets, fresh=fresh, rehearsal=None, rival=rival, owner_exists=owner_exists)
 
-    def _claims(
-        self, me: Subject, name: str, targets: Mapping[str, TargetState]
-    ) -> tuple[ResourceKey | None, bool]:
+    def _claims(self, me: Subject, name: str, targets: Mapping[str, TargetState]) -> tuple[ResourceKey | None, bool]:
         """Who else claims the spec's target: the one in the record has it, else the oldest. And whether that owner is there."""
         target = targets.get(name)
         owner = target.owner if isinstance(target, Present) else None
