@@ -349,21 +349,18 @@ def test_after_a_day_more_it_is_revoked_all_the_same_and_a_warning_says_so():
 
 
 @pytest.mark.parametrize(
-    ("since", "overlap_over", "pause"),
+    ("since", "ends", "pause"),
     [
-        (timedelta(seconds=1), False, timedelta(seconds=15)),
-        (timedelta(minutes=2), False, timedelta(seconds=30)),
-        (timedelta(minutes=2), True, timedelta(seconds=30)),
-        (timedelta(hours=1), True, timedelta(minutes=1)),
-        (timedelta(hours=1), False, timedelta(minutes=5)),
+        (timedelta(seconds=1), timedelta(hours=2), timedelta(seconds=15)),
+        (timedelta(minutes=2), timedelta(hours=2), timedelta(seconds=30)),
+        (timedelta(minutes=2), timedelta(minutes=-1), timedelta(seconds=30)),
+        (timedelta(hours=1), timedelta(minutes=-1), timedelta(minutes=1)),
+        (timedelta(hours=1), timedelta(hours=2), timedelta(minutes=5)),
     ],
 )
-def test_the_longer_a_rollout_takes_the_less_often_it_is_looked_at(
-    since: timedelta, overlap_over: bool, pause: timedelta
-):
+def test_the_longer_a_rollout_takes_the_less_often_it_is_looked_at(since: timedelta, ends: timedelta, pause: timedelta):
     """After a quarter of the time that it has taken: each 15 s at most, each minute at least once an older key waits for it."""
     rolling = seen(web=Rolling())
-    ends = timedelta(minutes=-1) if overlap_over else timedelta(hours=2)
     status = said(a_spec(), rotated(an_entry(), since=since, ends=ends), rolling)
     assert decide(a_spec(), status, rolling).step == Wait(NOW + pause)
 

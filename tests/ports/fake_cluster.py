@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import uuid
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Literal
@@ -63,14 +62,14 @@ class ApiServer:
                 "creationTimestamp": self._clock().strftime("%Y-%m-%dT%H:%M:%SZ"),
                 **metadata,
             },
-            "spec": copy.deepcopy(dict(spec)),
+            "spec": copied(spec),
         }
         assert (kind, key) not in self.stored
         return self.store((kind, key), obj, "ADDED")
 
     def edit(self, kind: str, key: ResourceKey, change: Callable[[Object], Any]) -> Object:
         """Somebody edits an object; a changed spec is a new generation."""
-        obj = copy.deepcopy(self.stored[kind, key])
+        obj = copied(self.stored[kind, key])
         change(obj)
         if obj["spec"] != self.stored[kind, key]["spec"]:
             obj["metadata"]["generation"] += 1
@@ -218,7 +217,7 @@ class FakeCluster:
         if (seen.get("status") or {}) == status:
             return seen
         what = f"patch_status {'attempt ' if 'attempt' in status else ''}of {seen['kind']}"
-        return await self._write(seen, what, fields={"status": copy.deepcopy(dict(status))})
+        return await self._write(seen, what, fields={"status": copied(status)})
 
     async def add_finalizer(self, seen: Object) -> Object:
         """Guarded."""
@@ -336,3 +335,10 @@ class FakeCluster:
 def key_of(obj: Object) -> ResourceKey:
     """Its name."""
     return ResourceKey(obj["metadata"]["namespace"], obj["metadata"]["name"])
+
+
+def copied(json: Any) -> Any:
+    """Of JSON nothing is shared. Ten times as fast as copy.deepcopy, which the simulation's time would notice."""
+    if isinstance(json, dict):
+        return {key: copied(value) for key, value in json.items()}
+    return [copied(value) for value in json] if isinstance(json, list) else json

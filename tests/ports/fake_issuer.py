@@ -68,6 +68,11 @@ class FakePlatform:
         """How many checks of a new key are refused."""
         self._past: list[tuple[datetime, KeyId, Live | None]] = []
 
+    @property
+    def version(self) -> int:
+        """Another one after each key that was made or ended."""
+        return len(self._past)
+
     def new_id(self) -> str:
         """A uuid."""
         return str(uuid.UUID(int=self._source.getrandbits(128), version=4))

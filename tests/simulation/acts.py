@@ -8,17 +8,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.ports.fake_sink import Stored
-from tests.simulation.names import KEY, NOTHING, RIVAL, WEB, issuer_key
+from tests.simulation.names import ISSUERS, KEY, NOTHING, RIVAL, WEB, issuer_key
 
 from keywright.keys import KeyId, Workspace
 from keywright.ports.cluster import FINALIZER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.simulation.world import World
-
-    from keywright.ports.cluster import Object
 
 __all__ = ["Acts"]
 
@@ -27,6 +23,7 @@ class Acts:
     """By their names."""
 
     _world: World
+    _for_good: set[str]
 
     # The spec.
 
@@ -266,15 +263,38 @@ class Acts:
         self._site.server.values["Secret", "search", "admin"] = {"key": self._world.platform.admin_key}
         self._world.platforms["https://two.example"].admin_key = self._world.platform.admin_key
 
-    def _take_grant_away(self, _arg: int) -> None:
-        self._edit_main(lambda obj: obj["spec"].update(grants=[{"workspaces": ["nothing"]}]))
+    def _take_grant_away(self, arg: int) -> None:
+        """Of one workspace or of all; a limit that is tightened takes none away. From 6 on: for good, unless somebody gives it back."""
+        issuer = "spare" if arg == 3 else "main"
+        grants: list[dict[str, Any]] = [{"workspaces": ["nothing"]}]
+        if arg == 4:
+            grants.append({"workspaces": ["billing"]})
+        elif arg == 5:
+            grants.append({"workspaces": ["*"], "maxValidity": "1d"})
+        elif arg > 5:
+            self._for_good.add(issuer)
+        self._edit_issuer_named(issuer, grants=grants)
 
-    def _give_grant_back(self, _arg: int) -> None:
-        self._edit_main(lambda obj: obj["spec"].pop("grants", None))
+    def _give_grant_back(self, arg: int) -> None:
+        """All of them, or those of one workspace."""
+        self._for_good.clear()
+        for name, url in ISSUERS.items():
+            one = [{"workspaces": [self._world.platforms[url].workspaces[1].id]}]
+            self._edit_issuer_named(name, grants=one if arg == 7 else None)
 
-    def _edit_main(self, change: Callable[[Object], Any]) -> None:
-        if ("KeyIssuer", issuer_key("main")) in self._site.server.stored:
-            self._site.server.edit("KeyIssuer", issuer_key("main"), change)
+    def _revoke_or_keep_ungranted(self, arg: int) -> None:
+        for name in ISSUERS:
+            self._edit_issuer_named(name, onGrantLost=("Revoke", "Keep")[arg % 2])
+
+    def _edit_issuer_named(self, name: str, **fields: Any) -> None:
+        """None: without that field."""
+        if ("KeyIssuer", issuer_key(name)) in self._site.server.stored:
+            kept = {field: value for field, value in fields.items() if value is not None}
+            self._site.server.edit(
+                "KeyIssuer",
+                issuer_key(name),
+                lambda obj: obj.update(spec={k: v for k, v in obj["spec"].items() if k not in fields} | kept),
+            )
 
     def _clamp_expiry(self, arg: int) -> None:
         platform = self._world.platform

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final, cast
 from unittest.mock import patch
 
 from keywright.keys import KeyId
+from keywright.planning import outcome, recovery, removal, rollouts, rules, ungranted
 from keywright.planning import plan as planning
-from keywright.planning import recovery, removal, rollouts, rules
 from keywright.planning.observed import Present
 from keywright.planning.steps import Decision, HoldIssuer, RevokeKey, WriteStatus
 from keywright.ports.lease import Unshared
@@ -23,6 +25,7 @@ from keywright.reconcile.reconciler import Reconciler
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from keywright.planning.observed import IssuerFacts, Refusal
     from keywright.planning.situation import Situation
 
 __all__ = ["GUARDS", "Guard"]
@@ -181,6 +184,18 @@ def _no_lease() -> list[tuple[Any, str, Any]]:
     return [(Leadership, "of", lambda _self, _process: Unshared())]
 
 
+def _unreadable_is_lost() -> list[tuple[Any, str, Any]]:
+    def guess(s: Situation, refusal: Refusal) -> Decision | None:
+        since, identity = s.status.grant_lost_at or s.now.replace(microsecond=0), s.status.issuer
+        if s.now >= since + ungranted.GRACE:
+            return ungranted._end(s, cast("IssuerFacts", SimpleNamespace(identity=identity)), refusal)
+        marked = s.with_status(s.status.model_copy(update={"grant_lost_at": since}))
+        status = outcome.refused(marked, refusal.reason, refusal.message, stalled=True)
+        return ungranted._say(s, status, refusal.message, since + ungranted.GRACE)
+
+    return [(ungranted, "_unsure", guess)]
+
+
 def _no_fresh_look() -> list[tuple[Any, str, Any]]:
     async def blind(*_: Any) -> None:
         pass
@@ -209,6 +224,13 @@ GUARDS: Final[dict[str, Guard]] = {
         "one key per interval", lambda: [(rules, "held_until", lambda s, _why: rules.paused_until(s))]
     ),
     "hold": Guard("an issuer stays while anything may have to be revoked at it", _no_hold),
+    "ten minutes": Guard(
+        "a key outlives its grant by ten minutes", lambda: [(ungranted, "GRACE", timedelta(seconds=1))]
+    ),
+    "given back": Guard(
+        "a grant that is given back ends what was said of its loss", lambda: [(ungranted, "_given_back", _no)]
+    ),
+    "no guess": Guard("what cannot be read is no lost grant", _unreadable_is_lost),
     "lease": Guard("no POST and no revocation without a lease that lasts", _no_lease),
 }
 """By a short name."""

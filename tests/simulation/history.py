@@ -113,7 +113,9 @@ ACTS: Final = (
     "swap admin key",
     "mend admin key",
     "take grant away",
+    "take grant away",
     "give grant back",
+    "revoke or keep ungranted",
     "wipe status",
     "restore ApiKey",
     "take finalizer off",
@@ -168,6 +170,8 @@ class History:
     """Of small delays, and thereby of the order in which what is going on at once happens."""
     vault: bool = False
     """Whether the keys go into Vault, of which no watch tells, in place of Secrets."""
+    on_grant_lost: Literal["Keep", "Revoke"] = "Keep"
+    """What the issuers say in the beginning."""
 
     @property
     def places(self) -> tuple[ResourceKey, ...]:
@@ -176,7 +180,8 @@ class History:
 
     def __str__(self) -> str:
         where = "in Vault, " if self.vault else ""
-        lines = [f"{where}operators: {self.operators}, delays from seed {self.seed}"]
+        lost = f", onGrantLost: {self.on_grant_lost}" if self.on_grant_lost == "Revoke" else ""
+        lines = [f"{where}operators: {self.operators}, delays from seed {self.seed}{lost}"]
         lines += [f"after {act.wait:g} s: {act.what} ({act.arg})" for act in self.acts]
         for fault in self.faults:
             lasts = f", {fault.seconds:g} s" if fault.seconds else ""
@@ -192,12 +197,18 @@ _LATEST: Final = 390.0
 stands for both."""
 
 
+_AT: Final = st.sampled_from(list(POINTS))
+_AT_HOW: Final = {at: st.sampled_from(how) for at, how in POINTS.items()}
+_NTH: Final = st.integers(0, 5)
+_SECONDS: Final = st.sampled_from(_LASTS)
+
+
 @st.composite
 def _faults(draw: st.DrawFn) -> Fault:
-    at = draw(st.sampled_from(list(POINTS)))
-    how = draw(st.sampled_from(POINTS[at]))
-    nth = draw(st.integers(0, 5))
-    seconds = draw(st.sampled_from(_LASTS)) if how in ("freeze", "slow", "late", "limited") else 0.0
+    at = draw(_AT)
+    how = draw(_AT_HOW[at])
+    nth = draw(_NTH)
+    seconds = draw(_SECONDS) if how in ("freeze", "slow", "late", "limited") else 0.0
     return Fault(at, nth, how, min(seconds, _LATEST) if how == "late" else seconds)
 
 
@@ -211,4 +222,5 @@ def histories() -> st.SearchStrategy[History]:
         st.lists(_faults(), max_size=8).map(tuple),
         st.integers(0, 1 << 16),
         st.sampled_from((False, False, True)),
+        st.sampled_from(("Keep", "Revoke")),
     )

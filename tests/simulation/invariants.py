@@ -11,6 +11,7 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from tests.simulation.grants import Grants
 from tests.simulation.names import KEY
 from tests.simulation.process import CLUSTER_ID, MIN_INTERVAL
 from tests.simulation.rest import AtRest, named_in
@@ -21,7 +22,7 @@ from keywright.keys import KeyRecord, ResourceKey, Tag
 from keywright.planning.observed import Rolling
 
 if TYPE_CHECKING:
-    from tests.ports.fake_issuer import FakePlatform
+    from tests.ports.fake_issuer import FakePlatform, Live
     from tests.ports.fake_sink import Stored
     from tests.simulation.process import Process
     from tests.simulation.world import Site, World
@@ -59,15 +60,18 @@ class Invariants(AtRest):
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._grants = Grants(world)
         self._recorded: dict[str, _Recorded] = {}
         self._excused: set[tuple[str, ResourceKey]] = set()
         self._touched: dict[tuple[str, ResourceKey], float] = {}
         self._ended_by: dict[str | None, str] = {}
-        """By plaintext: which site revoked it, or people."""
+        """By plaintext: which site revoked it, or people; nobody, where a lost grant ended it, so that it may be dead."""
         self._delivered: set[str] = set()
         self._last_records: dict[tuple[str, ResourceKey], KeyRecord] = {}
         """What each Secret was last seen to hold."""
         self._problem: str | None = None
+        self._held_as_it_stands: list[int] = []
+        """When the invariants were asked last: most steps are reads and change nothing that they speak of."""
         self._settled: dict[str, list[tuple[float, str]]] = defaultdict(list)
         """By uid: when a key was settled, and why."""
         self.foreign: dict[tuple[str, ResourceKey], Stored] = {}
@@ -94,6 +98,7 @@ class Invariants(AtRest):
             self._excused |= {(site.name, key) for at, key in self._excused if at == clone_of.name}
             for at, settled in list(self._settled.items()):
                 self._settled[f"{site.name}/{at.partition('/')[2]}"] = [*settled]
+            self._grants.cloned(site, clone_of)
         site.server.watchers.append(lambda event, obj: self._stored(site, obj, event))
 
     def keep_off(self, platform: FakePlatform) -> None:
@@ -164,7 +169,7 @@ class Invariants(AtRest):
         site = process.site
         if call == "revoke":
             for platform in self._world.platforms.values():
-                self._rightly_revoked(site, platform)
+                self._rightly_revoked(process, platform)
         elif call == "deliver":
             self._displaced(site)
         elif call == "restart":
@@ -176,6 +181,22 @@ class Invariants(AtRest):
         """What does not hold now."""
         if self._problem:
             return self._problem
+        stands = self._stands()
+        if stands == self._held_as_it_stands:
+            return None
+        if (problem := self._breaks()) is None:
+            self._held_as_it_stands = stands
+        return problem
+
+    def _stands(self) -> list[int]:
+        """Another one whenever anything is stored, written to a Secret, made or ended."""
+        return [
+            *(site.server.version for site in self._world.sites),
+            *(site.secrets.version for site in self._world.sites),
+            *(platform.version for platform in self._world.platforms.values()),
+        ]
+
+    def _breaks(self) -> str | None:
         broken = self._broken()
         self._excused &= {(site.name, key) for site, key, _, _ in broken}
         for (name, secret), there in self.foreign.items():
@@ -236,8 +257,9 @@ class Invariants(AtRest):
     def _accepted(self, plaintext: str | None) -> bool:
         return any(platform.accepts(plaintext) for platform in self._world.platforms.values())
 
-    def _rightly_revoked(self, site: Site, platform: FakePlatform) -> None:
+    def _rightly_revoked(self, process: Process, platform: FakePlatform) -> None:
         """Revoked is only what was recorded."""
+        site = process.site
         for live in platform.ended:
             tag = Tag.parse(live.listed.name)
             recorded = self._recorded[site.name]
@@ -246,18 +268,25 @@ class Invariants(AtRest):
             elif live.listed.key_id not in recorded.keys and tag.attempt not in recorded.attempts:
                 self._problem = f"revoked without a record: {live.listed.name} by cluster {site.name}"
             self._ended_by[live.plaintext] = site.name
-            self._too_early(site, live.listed.key_id)
+            self._too_early(process, live)
         platform.ended.clear()
 
-    def _too_early(self, site: Site, key_id: str) -> None:
-        """A current key does not end; an older one while its successor stands in the target: else nobody could move over."""
+    def _too_early(self, process: Process, live: Live) -> None:
+        """A current key ends for a lost grant alone; an older one while its successor stands in the target: else nobody could move over."""
+        site, key_id = process.site, live.listed.key_id
         for (kind, key), obj in site.server.stored.items():
             status = obj.get("status") or {}
             if kind != "ApiKey" or "deletionTimestamp" in obj["metadata"]:
                 continue
+            older = {p["keyId"] for p in status.get("previous") or ()}
+            if key_id not in {status.get("keyId"), *older}:
+                continue
+            if "keyId" in status and self._grants.excuse(process, status, clock_jumped=self.clock_jumped):
+                self._ended_by[live.plaintext] = "nobody"
+                continue
             if status.get("keyId") == key_id and not self._lately(site, key):
                 self._problem = f"the current key {key_id} of {key} was revoked"
-            if key_id not in {p["keyId"] for p in status.get("previous") or ()}:
+            if key_id not in older:
                 continue
             self._before_the_rollouts(site, obj, key_id)
             place = ResourceKey(key.namespace, status["target"]["name"])
@@ -307,6 +336,8 @@ class Invariants(AtRest):
     def _stored(self, site: Site, obj: Object, event: str) -> None:
         """A new version of an object: its status records, and may settle; an issuer goes with nothing left at it."""
         status = obj.get("status") or {}
+        if obj["kind"] == "KeyIssuer":
+            self._grants.heard(site, obj, event)
         if obj["kind"] != "ApiKey":
             if event == "DELETED":
                 self._gone(site, obj)

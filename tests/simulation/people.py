@@ -33,6 +33,8 @@ class People(Acts):
         """ApiKeys as they were, for who restores them."""
         self._secrets: list[tuple[ResourceKey, Stored]] = []
         self._count = 0
+        self._for_good: set[str] = set()
+        """Issuers whose grants nobody gives back in the end."""
 
     @property
     def _site(self) -> Site:
@@ -81,10 +83,10 @@ class People(Acts):
                 if process.deaf_until > world.time():
                     process.deaf_until = 0.0
                     process.relist()
-            for kind, key in list(site.server.stored):
-                if kind == "KeyIssuer" and "grants" in site.server.stored[kind, key]["spec"]:
+            for (kind, key), obj in list(site.server.stored.items()):
+                if kind == "KeyIssuer" and "grants" in obj["spec"] and key.name not in self._for_good:
                     site.server.edit(kind, key, lambda obj: obj["spec"].pop("grants"))
-                if kind == "ApiKey" and site.server.stored[kind, key]["spec"].get("suspend"):
+                if kind == "ApiKey" and obj["spec"].get("suspend"):
                     site.server.edit(kind, key, lambda obj: obj["spec"].update(suspend=False))
 
     # Below.
@@ -106,7 +108,7 @@ class People(Acts):
             "user": "dev@example.com",
             "adminKeySecretRef": {"name": "admin", "key": "key"},
         }
-        spec = {"mistral": mistral, "inventoryInterval": INTERVAL}
+        spec = {"mistral": mistral, "inventoryInterval": INTERVAL, "onGrantLost": self._world.history.on_grant_lost}
         (site or self._site).server.create("KeyIssuer", issuer_key(name), spec)
 
     def _annotate(self, name: str) -> None:

@@ -62,6 +62,25 @@ REGRESSIONS: Final[dict[str, History]] = {
     ),
     # Somebody deletes the issuer of a key that lives.
     "hold": History("one", (Act(1.0, "delete issuer"),), ()),
+    # Somebody takes the grant away.
+    "ten minutes": History("one", (Act(60.0, "take grant away"), Act(60.0, "wait")), (), on_grant_lost="Revoke"),
+    # It is given back in time, and taken away once more.
+    "given back": History(
+        "one",
+        (
+            *(Act(60.0, "take grant away"), Act(310.0, "give grant back")),
+            *(Act(310.0, "take grant away"), Act(60.0, "wait")),
+        ),
+        (),
+        on_grant_lost="Revoke",
+    ),
+    # The Secret with the admin key is gone for a while, and the ApiKey is looked at meanwhile.
+    "no guess": History(
+        "one",
+        (Act(60.0, "delete admin Secret"), Act(20.0, "edit overlap"), Act(700.0, "wait")),
+        (),
+        on_grant_lost="Revoke",
+    ),
     # A leader stands still just before its POST; another takes over, the ApiKey is deleted and waited for; then it goes on.
     "lease": History("elected", (Act(1.0, "delete"),), (Fault("before create", 0, "freeze", 2000.0),)),
 }

@@ -12,6 +12,7 @@ from keywright.api.apikey_status import ApiKeyStatus
 from keywright.keys import ResourceKey, Tag
 
 if TYPE_CHECKING:
+    from tests.simulation.grants import Grants
     from tests.simulation.world import Site
 
     from keywright.ports.cluster import Object
@@ -30,30 +31,38 @@ class AtRest:
     """I1, I2, I4 and I5, as they stand in the end."""
 
     _world: Any
+    _grants: Grants
     _touched: dict
 
     def unfinished(self) -> str | None:
         """What is still to come: None once all is at rest."""
         for site in self._world.sites:
-            for (kind, key), obj in site.server.stored.items():
-                if kind != "ApiKey":
-                    continue
-                status = ApiKeyStatus.model_validate(obj.get("status") or {})
-                if _waits_for_a_person(site, status):
-                    continue
-                if "deletionTimestamp" in obj["metadata"]:
-                    return f"{key} of {site.name} is still being deleted: {status.conditions}"
-                ready, stalled = status.condition("Ready"), status.condition("Stalled")
-                if status.attempt is not None:
-                    return f"{key} of {site.name} has an open attempt"
-                if ready is None or (ready.status != "True" and stalled is None):
-                    return f"{key} of {site.name} is not Ready: {ready.message if ready else status}"
-                soon = [p for p in status.previous if p.revoke_at.timestamp() < site.clock().timestamp() + 3600]
-                if (soon or status.rollout) and _is_ready(obj) and stalled is None:
-                    return f"{key} of {site.name} has older keys that end soon, or workloads to restart"
-                if status.observed_generation != obj["metadata"]["generation"]:
-                    return f"{key} of {site.name} has not been looked at"
+            for (kind, _), obj in site.server.stored.items():
+                if kind == "ApiKey" and (problem := self._to_come(site, obj)):
+                    return problem
         return self._strays() or self._unworking() or self._litter() or self._unnoticed()
+
+    def _to_come(self, site: Site, obj: Object) -> str | None:
+        """Of one ApiKey."""
+        name = f"{obj['metadata']['name']} of {site.name}"
+        status = ApiKeyStatus.model_validate(obj.get("status") or {})
+        if _waits_for_a_person(site, status):
+            return None
+        if "deletionTimestamp" in obj["metadata"]:
+            return f"{name} is still being deleted: {status.conditions}"
+        if self._grants.overdue(site, obj):
+            return f"{name} has a key that no grant allows"
+        ready, stalled = status.condition("Ready"), status.condition("Stalled")
+        if status.attempt is not None:
+            return f"{name} has an open attempt"
+        if ready is None or (ready.status != "True" and stalled is None):
+            return f"{name} is not Ready: {ready.message if ready else status}"
+        soon = [p for p in status.previous if p.revoke_at.timestamp() < site.clock().timestamp() + 3600]
+        if (soon or status.rollout) and _is_ready(obj) and stalled is None:
+            return f"{name} has older keys that end soon, or workloads to restart"
+        if status.observed_generation != obj["metadata"]["generation"]:
+            return f"{name} has not been looked at"
+        return None
 
     def _unnoticed(self) -> str | None:
         """What people did to a path in Vault is seen by the next look over it."""

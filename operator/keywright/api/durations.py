@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from functools import lru_cache
 from typing import Annotated, Final
 
 from pydantic import Field
@@ -50,6 +51,7 @@ Validity = Annotated[
 ]
 
 
+@lru_cache(maxsize=1024)
 def parse_duration(text: str) -> timedelta:
     """`text` matches DURATION_PATTERN; ValueError with a sentence otherwise."""
     if not re.fullmatch(DURATION_PATTERN, text):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from keywright.planning.observed import Absent, Foreign
 from keywright.planning.places import in_vault
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from keywright.planning.observed import TargetLayout, TargetState
 
 __all__ = ["Owner", "beside", "is_bound", "layout_digest_of", "layout_text"]
+
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ def layout_text(layout: TargetLayout, owner: Owner) -> str:
     """Canonical JSON of all that is laid out, the plaintext apart; kept beside the target (a Secret's annotation keywright.dev/layout)."""
     if in_vault(layout.name):
         fields = {"key": layout.key, "template": dict(layout.template) if layout.template else None}
-        return json.dumps({**fields, "merge": layout.merge, "uid": owner.uid}, sort_keys=True, separators=(",", ":"))
+        return _CANONICAL.encode({**fields, "merge": layout.merge, "uid": owner.uid})
     said: dict[str, object] = {
         "key": layout.key,
         "template": dict(layout.template) if layout.template else None,
@@ -43,7 +45,7 @@ def layout_text(layout: TargetLayout, owner: Owner) -> str:
     }
     if layout.adopted:
         said["adopted"] = True
-    return json.dumps(said, sort_keys=True, separators=(",", ":"))
+    return _CANONICAL.encode(said)
 
 
 def is_bound(layout: TargetLayout, owner: Owner) -> bool:
