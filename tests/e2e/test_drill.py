@@ -25,6 +25,7 @@ from tests.e2e.team import GROUP, Team
 from tests.e2e.together import Scenarios
 from tests.e2e.vault_team import VaultTeam
 from tests.running import Operator, Sandbox, wait_for
+from tests.sinks import Alone
 from tests.vaults import vault_of
 
 from keywright.devcluster import write_kubeconfig
@@ -33,9 +34,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.conftest import Plane
+    from tests.e2e.together import Scenario
 
 pytestmark = [pytest.mark.plane, pytest.mark.xdist_group("drill")]
-scenarios = Scenarios()
+scenarios = Scenarios(
+    alone=Alone("secret", "What is wrong is said of either target in the same words; Vault's own troubles are a case.")
+)
 
 
 @pytest.fixture(scope="session")
@@ -309,12 +313,12 @@ class Shifted(Operator):
 def test_drill(scenario: str, ward: Ward, request: pytest.FixtureRequest):
     """What the scenario's own sentence says."""
 
-    def put_on(play: Any, with_issuer: bool) -> None:  # noqa: FBT001 - as Scenarios calls it
+    def put_on(one: Scenario) -> None:
         with ward.plane.a_namespace() as namespace:
             patient = Patient(ward, namespace)
-            if with_issuer:
+            if one.with_issuer:
                 patient.create_admin_secret()
                 patient.create_issuer()
-            play(patient)
+            one.play(patient)
 
     scenarios.played(scenario, request, put_on)
