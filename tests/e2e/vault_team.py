@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.running import Operator, Sandbox
     from tests.vaults import Vault
 
-__all__ = ["InVault", "VaultTeam", "allow_tokens", "set_up"]
+__all__ = ["LOOK", "InVault", "VaultTeam", "allow_tokens", "set_up"]
 
 RIGHTS = "/apis/rbac.authorization.k8s.io/v1/namespaces"
 LOOK = "2s"
