@@ -27,6 +27,7 @@ ELSEWHERE = {
     "e2e/test_drill.py": "What keywright doctor says of ten broken set-ups, of Vault's and of Secrets' among them.",
     "e2e/test_fairness.py": "Whose turn it is is decided before any target is looked at.",
     "e2e/test_hostile.py": "Fields of every kind, Vault's among them, in ApiKeys that are all refused or harmless.",
+    "e2e/test_kubectl.py": "What kubectl shows of ApiKeys, whatever their target is.",
     "e2e/test_leader.py": "Which replica works is decided by a Lease, and asked in one place before each write to either sink.",
     "e2e/test_metrics_auth.py": "Who may read the metrics.",
     "e2e/test_monitoring.py": "Series and panels, of requests to Vault among them.",

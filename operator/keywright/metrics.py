@@ -135,12 +135,14 @@ class Metrics:
     usage: Gauge
     readings: dict[str, Callable[[], None]] = field(default_factory=dict)
     """What is read in the event loop each time that somebody asks, by what it is about."""
+    scraping: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def scrape(self) -> bytes:
-        """All series as text. What belongs to the event loop is read in it, the rest is done in a thread beside it."""
-        for read in self.readings.values():
-            read()
-        return await asyncio.to_thread(generate_latest, self.registry)
+        """All series as text, one scrape at a time. What belongs to the event loop is read in it, the rest is done in a thread."""
+        async with self.scraping:
+            for read in self.readings.values():
+                read()
+            return await asyncio.to_thread(generate_latest, self.registry)
 
     @classmethod
     def create(cls) -> Metrics:

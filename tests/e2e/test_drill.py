@@ -195,7 +195,7 @@ def a_wrong_grant(patient: Patient):
 def a_sealed_vault(patient: Patient):
     """Sealed, and to be unsealed; its ApiKeys wait."""
     vault = vault_of(patient.plane)
-    there = VaultTeam(patient.plane, patient.sandbox, patient.namespace, patient.operator, vault)
+    there = VaultTeam(patient.plane, patient.sandbox, patient.namespace, patient.operator)
     there.create_store()
     there.create()
     there.ready()

@@ -13,6 +13,7 @@ import pytest
 from tests.e2e.reading import run
 from tests.e2e.together import Scenarios
 from tests.running import wait_for
+from tests.sinks import Alone
 
 from keywright import __version__
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from tests.e2e.team import Team
 
 pytestmark = [pytest.mark.plane, pytest.mark.xdist_group("served")]
-scenarios = Scenarios()
+scenarios = Scenarios(alone=Alone("secret", "What a person is told has the same words wherever the key stands."))
 
 TELLS_WHAT_TO_DO = re.compile(
     r"\b(?:write|correct|create|remove|annotate|put|add|mend|name|use|ask|set|choose|revoke|there are|delete|raise|grant)\b",

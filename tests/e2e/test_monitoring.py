@@ -13,12 +13,14 @@ import socket
 import subprocess
 import urllib.parse
 import urllib.request
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 from tests.e2e.conftest import operator_of
 from tests.e2e.team import GROUP, Team
+from tests.e2e.vault_team import LOOK
 from tests.monitoring.test_alerts import RULES
 from tests.monitoring.test_dashboard import PANELS
 from tests.monitoring.tools import program
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
     from tests.running import Sandbox
 
 pytestmark = [pytest.mark.plane, pytest.mark.xdist_group("monitoring")]
-
-STALLED = {"workspace": "nowhere"}
 
 
 class Prometheus(Program):
@@ -128,6 +128,7 @@ def live_a_little(team: Team) -> None:
         "spec": {
             "address": vault.address,
             "prefix": "{namespace}/",
+            "checkInterval": LOOK,
             "auth": {"tokenSecretRef": {"name": "vault-token", "key": "token"}},
         },
     }
@@ -140,7 +141,7 @@ def live_a_little(team: Team) -> None:
         team.create(name)
     team.create("stored", target={"vault": {"storeRef": {"name": "vault"}, "path": "mistral"}})
     team.create("restarting", rotation={"restart": [{"kind": "Deployment", "name": "nowhere"}]})
-    team.create("stalled", **STALLED)
+    team.create("stalled", workspace="nowhere")
     for name in ("one", "two", "three", "leaving", "stored", "restarting"):
         team.ready(name)
     team.says("WorkspaceNotFound", "stalled", of_type="Stalled")
@@ -164,20 +165,14 @@ def stray(team: Team) -> None:
     assert status in (200, 201), status
 
 
-def go_on(team: Team, revision: int) -> None:
-    """What moves the counters once more, now that somebody looks."""
-    team.annotate("one", compromised=str(revision))
-    team.annotate("restarting", rotate=str(revision))
-    for name in ("one", "restarting"):
-        team.ready(name, revision=revision)
-
-
 def test_every_panel_has_data(team: Team, prometheus: Prometheus):
     """Each query of each panel finds at least one number; and the first row says what is so."""
-    go_on(team, 2)
+    team.annotate("one", compromised="now")
+    team.annotate("restarting", rotate="now")
     team.delete("leaving")
     team.gone("leaving")
-    go_on(team, 3)
+    for name in ("one", "restarting"):
+        team.ready(name, revision=2)
 
     def empty() -> list[str]:
         queries = {
@@ -191,7 +186,8 @@ def test_every_panel_has_data(team: Team, prometheus: Prometheus):
             if not any(math.isfinite(value) for _, value in prometheus.ask(query))
         ]
 
-    wait_for(lambda: not empty(), "every panel has data", pause=2)
+    with suppress(AssertionError):
+        wait_for(lambda: not empty(), "every panel has data", pause=2)
     assert empty() == []
 
     def says(query: str) -> Any:
@@ -204,7 +200,7 @@ def test_every_panel_has_data(team: Team, prometheus: Prometheus):
     assert prometheus.ask("keywright_apikeys_stalled")[0][0]["reason"] == "WorkspaceNotFound"
     assert says('keywright_keys{state="current"}') == 5
     assert len(prometheus.ask("keywright_apikey_expiry_timestamp_seconds")) == 3
-    assert says('keywright_keys_issued_total{reason="Compromised"}') == 2
+    assert says('keywright_keys_issued_total{reason="Compromised"}') == 1
     assert says('keywright_keys_revoked_total{reason="Deleting"}') == 1
     assert says('keywright_deliveries_total{target="Vault"}') >= 1
     assert {labels["workspace"] for labels, _ in prometheus.ask("keywright_workspace_usage")} == {"search-prod"}

@@ -17,6 +17,7 @@ from tests.e2e.reading import COMMAND, a_reader, keywright
 from tests.e2e.team import GROUP, Team
 from tests.e2e.together import Scenarios
 from tests.running import wait_for
+from tests.sinks import Alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from tests.conftest import Plane
 
 pytestmark = [pytest.mark.plane, pytest.mark.xdist_group("served")]
-scenarios = Scenarios()
+scenarios = Scenarios(alone=Alone("secret", "What a person is told has the same words wherever the key stands."))
 SCHEMA = Draft202012Validator(json.loads((ROOT / "docs" / "status.schema.json").read_text(encoding="utf-8")))
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.sinks import Sink
     from tests.vaults import Vault
 
-__all__ = ["TEAMS", "InVault", "VaultTeam", "allow_tokens", "set_up"]
+__all__ = ["LOOK", "TEAMS", "InVault", "VaultTeam", "allow_tokens", "set_up"]
 
 RIGHTS = "/apis/rbac.authorization.k8s.io/v1/namespaces"
 LOOK = "2s"

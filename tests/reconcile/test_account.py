@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,22 @@ async def test_an_issuance_is_one_line_and_so_is_each_thing_that_changes(caplog:
     world.now += 3 * DAY
     await world.settle()
     assert [(r.step, r.key_id) for r in lines(caplog)] == [("RevokeKey", first), ("WriteStatus", second)]
+
+
+async def test_the_day_of_its_last_use_is_no_line(caplog: pytest.LogCaptureFixture):
+    """Written once a day for each key that is used: no condition says anything new."""
+    caplog.set_level(logging.INFO)
+    world = World()
+    world.create()
+    await world.settle()
+    await world.look_over()
+    lines(caplog)
+    for live in world.platform.keys.values():
+        live.listed = replace(live.listed, last_used=world.now.date())
+    world.now += timedelta(minutes=6)
+    await world.look_over()
+    assert world.status().last_used is not None
+    assert lines(caplog) == []
 
 
 async def test_each_pass_is_read_at_debug(caplog: pytest.LogCaptureFixture):

@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from keywright.metrics import FLEET, Metrics
 from keywright.reconcile.fleet import Fleet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client.core import Metric
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -41,14 +46,23 @@ def an_object(kind: str, name: str, namespace: str | None, ready: str | None) ->
     return {"kind": kind, "metadata": {"name": name, "namespace": namespace}, "status": {"conditions": conditions}}
 
 
+class Read(Fleet):
+    """As a scrape has it."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Read before."""
+        self.read()
+        return super().collect()
+
+
 def seen(
     *api_keys: dict[str, Any],
     issuers: list[dict[str, Any]] | None = None,
     stores: list[dict[str, Any]] | None = None,
     most: int = 10,
 ) -> CollectorRegistry:
-    """A registry over these, once read."""
-    fleet = Fleet(
+    """A registry over these, read each time that it is asked."""
+    fleet = Read(
         api_keys=lambda: api_keys,
         issuers=lambda: issuers or [],
         stores=lambda: stores or [],
@@ -56,7 +70,6 @@ def seen(
         clock=lambda: NOW,
         most_apikeys=most,
     )
-    fleet.read()
     registry = CollectorRegistry()
     registry.register(fleet)
     return registry
@@ -160,7 +173,7 @@ def test_a_status_that_somebody_spoilt_ends_no_scrape(value: object):
 
 
 def test_what_is_told_is_what_is_declared():
-    """Each series of the fleet, in its order, with its type and labels; and nothing before it has read once."""
+    """Each series of the fleet, in its order, with its type and labels; and nothing of what was not read."""
     registry = seen(an_api_key(expiresAt=at(DAY)), issuers=[an_object("KeyIssuer", "a", "b", "True")])
     told = list(registry.collect())
     assert [(family.name, family.type) for family in told] == [(one.name, one.type) for one in FLEET.values()]

@@ -33,6 +33,7 @@ from keywright.planning.steps import (
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
+    from keywright.api.apikey_status import ApiKeyStatus
     from keywright.api.base import Condition
     from keywright.metrics import Metrics
     from keywright.planning.observed import Observed
@@ -60,7 +61,7 @@ class Account:
             self._count(decision)
         else:
             self._metrics.failures.labels(type(decision.step).__name__, _why(decision.step, observed)).inc()
-        self._write(_level(decision, done=done), decision, situation)
+        self._write(_level(decision, situation, done=done), decision, situation)
 
     def at_rest(self, decision: Decision, situation: Situation) -> None:
         """Nothing is to be done: as this pass leaves it, the next one finds out anew."""
@@ -128,17 +129,23 @@ def log_fields(key: Hashable) -> dict[str, str | None]:
             return {"apikey": str(key)}
 
 
-def _level(decision: Decision, *, done: bool) -> int:
+def _level(decision: Decision, s: Situation, *, done: bool) -> int:
     match decision.step:
         case _ if not done:
             return logging.DEBUG  # the next decision tells of it
         case Look() | AddFinalizer() | HoldIssuer() | IssueAndDeliver() | Wait() | WriteStatus(purpose="intent"):
             return logging.DEBUG
+        case WriteStatus(purpose="report", status=status) if not decision.notes and _said(status) == _said(s.status):
+            return logging.DEBUG  # the day of its last use, as of each key that is used, each day
         case ReleaseFinalizer() if any(note.type == "Warning" for note in decision.notes):
             # A key is left behind, and a namespace on its way out takes no event that tells so.
             return logging.WARNING
         case _:
             return logging.INFO
+
+
+def _said(status: ApiKeyStatus) -> list[tuple[str, str, str, str]]:
+    return [(c.type, c.status, c.reason, c.message) for c in status.conditions]
 
 
 def _key_of(step: Step, s: Situation) -> str | None:

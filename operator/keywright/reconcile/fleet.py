@@ -99,7 +99,7 @@ class _Count:
 
 
 class Fleet(Collector):
-    """A collector over what is held of the cluster. Tells nothing before it has read once: whoever stands by does not know."""
+    """A collector over what is known of the cluster. Tells once of what it has read: nothing where it stands by, and reads nothing."""
 
     def __init__(
         self,
@@ -122,10 +122,11 @@ class Fleet(Collector):
         self._held = list(self._api_keys()), list(self._issuers()), list(self._stores()), self._strays()
 
     def collect(self) -> Iterator[Metric]:
-        """In any thread: objects that are held are never changed, only replaced."""
-        if self._held is None:
+        """In any thread: objects are never changed, only replaced. So none is held longer than this takes."""
+        held, self._held = self._held, None
+        if held is None:
             return
-        seen, issuers, stores, strays = self._held
+        seen, issuers, stores, strays = held
         count = _Count(self._clock().timestamp())
         for one in seen:
             count.add(one)
