@@ -55,11 +55,14 @@ def test_etcd_restored_to_yesterday(fragile: World, sink: Sink):
         operator.kill()
         restore(fragile.plane.cluster, yesterday)
         operator.start()
-        stage.ready("rotated", revision=2)
-        stage.ready("deleted", revision=2)
-        stage.holds(strays=len(since))
+        # Vault was not put back: what stands there is newer than the status, and is replaced; what nobody asks for any more stays.
+        anew, left = (("overlapping",), 1) if stage.sink == "vault" else ((), 0)
+        for name in ("rotated", "deleted", *anew):
+            stage.ready(name, revision=2)
+        stage.holds(strays=len(since) - left)
         assert set(since.values()) <= stage.tagged().keys()
-        assert {name: stage.status(name)["keyId"] for name in ("kept", "overlapping")}.items() <= before.items()
+        same = {"kept", "overlapping"} - set(anew)
+        assert {name: stage.status(name)["keyId"] for name in same}.items() <= before.items()
         wait_for(lambda: stage.issuer_status().get("strays") == len(since), "they are counted")
 
 
