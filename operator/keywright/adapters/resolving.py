@@ -66,7 +66,7 @@ def guarded(kind: type[urllib3.connection.HTTPConnection], *, own_machine: bool)
             failed: Exception | None = None
             try:
                 for *_, address in found:
-                    self._dns_host = address[0]
+                    self._dns_host = str(address[0])
                     try:
                         made: socket.socket = super()._new_conn()
                     except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as error:
