@@ -80,7 +80,7 @@ async def test_who_asked_for_a_pause_gets_it():
 
 
 async def test_a_lease_too_short_is_no_error(caplog: pytest.LogCaptureFixture):
-    """Nor is an answer that somebody waits for already: the name comes back after a second, again and again; nothing is said or counted, and no pause grows."""
+    """Nor is an answer that somebody waits for already. The name comes back after a second; nothing is said or counted, no pause grows."""
     caplog.set_level(logging.INFO)
     metrics = Metrics.create()
     quiet = [NotLeading("x"), NotYet("x"), NotLeading("x"), NotYet("x"), NotLeading("x")]
