@@ -9,7 +9,8 @@
     │   ├── Rejected             the other side understood and refused (4xx)
     │   └── Unauthorized         credentials refused or lacking a right
     ├── Ambiguous                the call may have been committed: look before doing it again
-    └── NotLeading               another process may act, this one not (any more); nothing was sent
+    ├── NotLeading               another process may act, this one not (any more); nothing was sent
+    └── NotYet                   somebody asks already, on behalf of all: come again in a moment
 
 Adapters convert what their clients raise once, here's types only; messages are sentences for `kubectl describe`, and
 never carry a response's body, since that may hold a secret.
@@ -22,6 +23,7 @@ __all__ = [
     "Conflict",
     "KeywrightError",
     "NotLeading",
+    "NotYet",
     "RateLimited",
     "Rejected",
     "Retryable",
@@ -79,3 +81,7 @@ class Ambiguous(KeywrightError):
 
 class NotLeading(KeywrightError):
     """The lease is another process's, or does not last long enough: whoever meets this stops, and writes nothing more."""
+
+
+class NotYet(KeywrightError):
+    """Somebody asks already, and the answer takes longer than it is worth waiting for here; there is nothing to tell."""

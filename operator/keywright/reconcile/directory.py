@@ -102,7 +102,7 @@ class IssuerDirectory:
         self._departed = Departed()
 
     async def facts(self, key: ResourceKey, spec: ApiKeySpec, status: ApiKeyStatus) -> IssuerFacts | Refusal:
-        """The issuer with this ApiKey's eyes, or why it cannot be used now."""
+        """The issuer with this ApiKey's eyes, or why it cannot be used now. Raises NotYet where a first answer takes its time."""
         ref = ref_of(spec.issuer_ref, key.namespace)
         try:
             self._found(ref, key.namespace, making=True)

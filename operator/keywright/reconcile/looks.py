@@ -10,7 +10,7 @@ from collections import defaultdict
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from keywright.errors import Unavailable
+from keywright.errors import NotYet
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Hashable
@@ -37,7 +37,7 @@ class Looks(Generic[K]):
     async def at(self, what: K, called: str, failed: KeywrightError | None) -> AsyncIterator[None]:
         """The only look at this; `failed`: what the last one ended with.
 
-        Raises `failed`, or else Unavailable, where somebody else's look takes too long.
+        Raises `failed`, or else NotYet, where somebody else's look takes too long.
         """
         lock = self._locks[what]
         if lock.locked():
@@ -45,7 +45,7 @@ class Looks(Generic[K]):
                 async with asyncio.timeout(_KNOWN if failed else _PATIENCE):
                     await lock.acquire()
             except TimeoutError:
-                late = failed or Unavailable(f"{called} has not answered yet; it is asked again")
+                late = failed or NotYet(f"{called} has not answered yet")
                 raise late.with_traceback(None) from None
         else:
             await lock.acquire()

@@ -10,7 +10,7 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from keywright.errors import Ambiguous, NotLeading, Retryable, Terminal
+from keywright.errors import Ambiguous, NotLeading, NotYet, Retryable, Terminal
 from keywright.reconcile.account import log_fields
 from keywright.reconcile.workqueue import QueueClosed
 
@@ -30,8 +30,9 @@ _FIRST_PAUSE: Final = 0.5
 """Seconds after the first error of a name; doubled with each further one in a row."""
 _LONGEST_PAUSE: Final = 60.0
 """Seconds: what is mended outside is noticed within a minute."""
-_NOT_LEADING: Final = 1.0
-"""Seconds until a name comes back that met a lease too short for it: it is renewed by then, or this process has ended."""
+_A_MOMENT: Final = 1.0
+"""Seconds until a name comes back that met a lease too short for it, which is renewed by then, or else this process has ended; or an
+issuer that somebody else is looking at."""
 _LONGEST_SLEEP: Final = timedelta(minutes=15)
 """A name is looked at this often at least, so that a clock that jumped is noticed; costs neither read nor write."""
 
@@ -91,9 +92,9 @@ class Workers(Generic[K]):
                 due = await self._work(key)
         except (Retryable, Ambiguous, Terminal) as error:
             return self._failed(key, error, error.after if isinstance(error, Retryable) else None)
-        except NotLeading as error:
+        except (NotLeading, NotYet) as error:
             _log.debug("%s", error, extra=log_fields(key))
-            return _NOT_LEADING
+            return _A_MOMENT
         except Exception as error:  # noqa: BLE001 - one name's error must not end the loop
             # The traceback's lines hold code, not values; the error's own text might quote an input, so only its type is logged.
             _log.error("unexpected %s", type(error).__name__, extra=log_fields(key), exc_info=_without_text(error))

@@ -134,6 +134,9 @@ async def _keep_loaded(tls: ssl.SSLContext, folder: Path) -> None:
         await asyncio.sleep(_CERTIFICATE_AGAIN)
         if (now := _stamp(folder)) != seen:
             try:
+                _load(
+                    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), folder
+                )  # one of two halves would spoil the context in use
                 _load(tls, folder)
                 seen = now
             except Rejected as error:
