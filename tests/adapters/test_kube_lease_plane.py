@@ -14,6 +14,7 @@ from tests.ports.lease_contract import LeaseContract
 from keywright.adapters.kube import KubeApi
 from keywright.adapters.kube_lease import KubeLease, Place, place_of
 from keywright.errors import NotLeading, Unauthorized
+from keywright.planning.fleet import Lease
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +52,13 @@ async def a_lease(plane: Plane, folder: Path, identity: str, place: Place) -> Ku
     )
 
 
+def as_people_see_it(plane: Plane, place: Place) -> Lease:
+    """What `keywright status` makes of it."""
+    return Lease.of(
+        {"metadata": {"namespace": place.namespace, "name": place.name}, "spec": lease_in(plane, place)},
+    )
+
+
 async def test_the_operators_rights_are_enough_for_its_lease(plane: Plane, tmp_path: Path):
     """Made, renewed, given back and taken by another, in keywright-system, under exactly the rights of manifests/."""
     place = place_of((), "keywright-system")
@@ -63,9 +71,11 @@ async def test_the_operators_rights_are_enough_for_its_lease(plane: Plane, tmp_p
             while lease_in(plane, place)["renewTime"] == before["renewTime"]:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.05)
             first.require(1.0)
+            assert as_people_see_it(plane, place).fresh(datetime.now(UTC))
             holding.cancel()
             await asyncio.wait((holding,))
             await first.release()
+            assert not as_people_see_it(plane, place).fresh(datetime.now(UTC))
             with pytest.raises(NotLeading):
                 first.require(0)
             await second.acquire()

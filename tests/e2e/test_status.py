@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
+import re
+import select
 import signal
+import struct
 import subprocess
+import termios
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +22,7 @@ from tests.conftest import ROOT
 from tests.e2e.reading import COMMAND, a_reader, keywright
 from tests.e2e.team import GROUP, Team
 from tests.e2e.together import Scenarios
-from tests.running import wait_for
+from tests.running import PATIENCE, wait_for
 from tests.sinks import Alone
 
 if TYPE_CHECKING:
@@ -165,6 +171,38 @@ def told(process: subprocess.Popen[str], words: str) -> None:
 
 
 @scenarios
+def a_terminal_is_painted_anew(team: Team):
+    """In colours, in place, no line longer than it is wide; the new key is there without a Tab or a Return."""
+    team.create()
+    before = team.ready()["maskedKey"]
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    command = (*COMMAND, "status", "--watch", "--kubeconfig", str(team.plane.kubeconfig), "-n", team.namespace)
+    environ = os.environ | {"TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8"}
+    with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=subprocess.PIPE, env=environ) as process:
+        os.close(slave)
+        try:
+            assert before in painted(master, before)
+            team.annotate("search", rotate="1")
+            after = team.ready(revision=2)["maskedKey"]
+            picture = painted(master, after)
+            assert "\x1b[2K" in picture, "in place"
+            assert max(len(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line)) for line in picture.split("\r\n")) <= 80
+        finally:
+            process.kill()
+            os.close(master)
+
+
+def painted(terminal: int, words: str) -> str:
+    """All that appears until these words do."""
+    seen = b""
+    while words.encode() not in seen:
+        assert select.select([terminal], [], [], PATIENCE)[0], seen.decode(errors="replace")
+        seen += os.read(terminal, 4096)
+    return seen.decode(errors="replace")
+
+
+@scenarios
 def who_may_not_list_is_told_which_right_is_missing(team: Team):
     """The verb, the resource, the namespace and the role; with that role, all is there, and nobody is told of rights not needed."""
     team.create()
@@ -239,10 +277,15 @@ def test_where_no_operator_works_that_is_said_first(plane: Plane, namespace: str
     }
     path = f"{GROUP}/namespaces/{namespace}/apikeys/late/status"
     plane.call("PATCH", path, {"status": status}, content_type="application/merge-patch+json")
-    lines = keywright(team, "status").stdout.splitlines()
-    assert lines[0].startswith("✗ NotObserved  ")
-    assert lines[1].startswith("  No operator seems to work.")
-    assert "Nobody has answered what was due (Renew)" in lines[1]
-    assert lines[2].startswith("  → Look whether the operator runs: kubectl -n keywright-system get deployment,lease")
-    assert "No operator seems to work on it." in keywright(team, "why", "late").stdout
-    assert "No operator has looked at it yet" in keywright(team, "why", "left").stdout
+    with a_reader(team, "keywright-view") as viewer:  # who may not read the Lease of another test on this plane
+        said = wait_for(
+            lambda: (seen := keywright(team, "status", kubeconfig=viewer)).returncode == 0 and seen, "the role counts"
+        )
+        lines = said.stdout.splitlines()
+        assert lines[0].startswith("✗ NotObserved  ")
+        assert lines[1].startswith("  No operator seems to work. Nobody has answered what was due (Renew)")
+        assert lines[2].startswith(
+            "  → Look whether the operator runs: kubectl -n keywright-system get deployment,lease"
+        )
+        assert "No operator seems to work on it." in keywright(team, "why", "late", kubeconfig=viewer).stdout
+        assert "No operator has looked at it yet" in keywright(team, "why", "left", kubeconfig=viewer).stdout
