@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 from keywright.api.apikey import called
 from keywright.api.reading import read_issuer_spec
