@@ -190,17 +190,17 @@ def test_missing_crds_are_named_by_whoever_may_read_what():
 @pytest.mark.parametrize(
     ("readings", "says"),
     [
-        ({"the apiserver": 5, "keyissuer/mistral": -5}, ""),
+        ({"the apiserver": 5, "api.mistral.ai": -5}, ""),
         (
-            {"the apiserver": 600, "keyissuer/mistral": 601},
+            {"the apiserver": 600, "api.mistral.ai": 601},
             "this machine's clock is 10 min behind (against the apiserver and",
         ),
         (
             {"the apiserver": 0, "the operator": 7200},
             "the operator's clock is 2 h ahead (against this machine and the apiserver)",
         ),
-        ({"the apiserver": -90, "keyissuer/mistral": 0}, "the apiserver's clock is 90 s behind"),
-        ({"the apiserver": 0, "keyissuer/mistral": 300000}, "keyissuer/mistral's clock is 3 d ahead"),
+        ({"the apiserver": -90, "api.mistral.ai": 0}, "the apiserver's clock is 90 s behind"),
+        ({"the apiserver": 0, "api.mistral.ai": 300000}, "api.mistral.ai's clock is 3 d ahead"),
         (
             {"the apiserver": 3600},
             "which is right cannot be told from here: beside this machine's, the apiserver's is 60 min ahead",
@@ -213,6 +213,12 @@ def test_whose_clock_is_wrong(readings: dict[str, float], says: str):
     found = clocks.of_clocks([Reading(whose, timedelta(seconds=by)) for whose, by in readings.items()])
     assert says in said(found)
     assert bool(says) == (found[0].state is State.WRONG)
+
+
+def test_many_clocks_that_agree_fit_a_line():
+    """A platform for each team."""
+    [finding] = clocks.of_clocks([Reading(f"host-{i}", timedelta(0)) for i in range(20)])
+    assert finding.text == "this machine, host-0, host-1, host-2 and 17 more agree"
 
 
 # Operators.

@@ -141,7 +141,7 @@ async def test_everything_is_looked_at_at_once():
         Check.ISSUERS,
     }
     assert [f.check for f in findings if f.state is State.WRONG] == [Check.CLOCK]
-    assert "keyissuer/mistral's clock is 60 min ahead (against this machine and the apiserver)" in texts(
+    assert "api.mistral.ai's clock is 60 min ahead (against this machine and the apiserver)" in texts(
         findings, State.WRONG
     )
 

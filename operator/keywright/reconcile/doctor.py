@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 from keywright.api.apikey import called
 from keywright.api.reading import read_issuer_spec
@@ -282,12 +283,16 @@ class Doctor:
             mistral = spec.mistral
             if mistral is None or mistral.ca_bundle_secret_ref or mistral.ca_bundle_config_map_ref:
                 return _Here(denied, None)
-            return _Here(denied, await self._reading(short, self._inspection.date_at(mistral.url, None)))
+            return _Here(denied, await self._platform(mistral.url, None))
         except KeywrightError as error:
             return _Here(Look(error), None)
         assert spec.mistral is not None  # read_credentials refuses it
-        clock = await self._reading(short, self._inspection.date_at(spec.mistral.url, bundle))
+        clock = await self._platform(spec.mistral.url, bundle)
         return _Here(await self._look(short, spec, admin_key, bundle), clock)
+
+    async def _platform(self, url: str, bundle: SecretValue | None) -> Reading | None:
+        """By its host: a hundred issuers of one platform have one clock."""
+        return await self._reading(urlsplit(url).netloc, self._inspection.date_at(url, bundle))
 
     async def _look(self, short: str, spec: KeyIssuerSpec, admin_key: SecretValue, bundle: SecretValue | None) -> Look:
         """Whether the platform takes the admin key, and knows the user."""

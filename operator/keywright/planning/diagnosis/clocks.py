@@ -21,6 +21,10 @@ _TOLERATED: Final = timedelta(seconds=30)
 """Clocks that are set from the network differ by milliseconds; past half a minute tokens and certificates just made are refused."""
 
 
+_NAMED: Final = 5
+"""Clocks that a line names."""
+
+
 class Reading(NamedTuple):
     """A clock, and how far it is ahead of this machine's, as near as a second."""
 
@@ -81,4 +85,6 @@ def _said(ahead: timedelta) -> str:
 
 def _all(clocks: Sequence[Reading]) -> str:
     names = [one.whose for one in clocks]
+    if len(names) > _NAMED:
+        names[_NAMED - 1 :] = [f"{len(names) - _NAMED + 1} more"]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
