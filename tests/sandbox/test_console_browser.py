@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.async_api import expect
@@ -21,6 +22,9 @@ from tests.sandbox.clicks import (
 )
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser"), pytest.mark.asyncio(loop_scope="session")]
+
+EVERY = 3_000
+"""Milliseconds between two looks of the page at the list; its clock is the tests'."""
 
 
 async def test_the_whole_path_of_the_help_article(tab, running):
@@ -107,6 +111,7 @@ async def test_the_question_lapses_by_itself(tab, running):
     await to_workspace(tab, "search-prod")
     key = await a_key_by_hand(tab, "mine")
     await click(tab, "link", "Done")
+    await tab.clock.pause_at(datetime.now(UTC) + timedelta(hours=1))
     await trash(tab, "mine").click()
     await expect(tab.get_by_role("button", name="Revoke mine")).to_be_focused()
     await tab.clock.run_for(14_000)
@@ -118,13 +123,17 @@ async def test_the_question_lapses_by_itself(tab, running):
 
 async def test_the_list_follows_what_others_do(tab, running):
     """An operator's keys come and go on the screen, and who made them is said; what is asked about stays."""
+    await tab.clock.install()
     await sign_in(tab, running)
     await to_workspace(tab, "search-prod")
     made = a_key_of(running, "search/mistral-key [kw/1f0e2d3c/9a8b7c6d/k3x9q2ab]")
+    await tab.clock.run_for(EVERY)
     await expect(row(tab, "ApiKey search/mistral-key")).to_be_visible()
     other = a_key_of(running, "another")
+    await tab.clock.run_for(EVERY)
     await expect(row(tab, "another")).to_be_visible()
     running.call("DELETE", f"/v1/admin/api-keys/{made}")
+    await tab.clock.run_for(EVERY)
     await expect(row(tab, "ApiKey search/mistral-key")).to_have_count(0)
     await trash(tab, "another").click()
     await expect(tab.get_by_role("button", name="Revoke another")).to_be_focused()
