@@ -46,7 +46,7 @@ def said_unreadable(s: Situation) -> bool:
     Else two who know nothing of each other, of whom one remembers the target and one does not, write against each other without end.
     """
     ready = s.status.condition("Ready")
-    return in_vault(s.place) and ready is not None and ready.reason in _REASONS
+    return in_vault(s.place) is not None and ready is not None and ready.reason in _REASONS
 
 
 def _undelivered(s: Situation) -> Decision | None:
