@@ -136,6 +136,17 @@ def test_a_target_that_cannot_be_read_is_said_and_nothing_else_is_done(refusal):
     assert unissued.condition("Ready").status == "False"
 
 
+def test_what_could_not_be_read_is_read_before_that_is_taken_back():
+    """Also by somebody who remembers the target: two operators, of whom one remembers it, would write against each other without end."""
+    remembered = replace(all_known(THERE, at=PLACE), fresh=frozenset())
+    status = said(SPEC, delivered(), replace(remembered, unreadable=SEALED))
+    assert decide(SPEC, status, remembered).step == Look(Fact.TARGET, target=PLACE)
+    read = all_known(THERE, at=PLACE)
+    status = said(SPEC, status, read)
+    assert status.condition("Ready").reason == "Issued"
+    assert isinstance(decide(SPEC, status, remembered).step, Wait)
+
+
 def test_a_key_that_surely_was_not_delivered_is_revoked_without_reading():
     """Every write got a definite refusal, and Vault is away: the key is not left alive for as long as that lasts."""
     failure = Failure(Reason.DELIVERY_FAILED, "sealed", KeyId("key-2"), maybe_committed=True, settled=True)

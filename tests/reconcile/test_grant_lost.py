@@ -230,6 +230,20 @@ async def test_what_is_missing_is_no_lost_grant(gone: str):
     assert world.status().grant_lost_at is None
 
 
+async def test_a_stripped_secret_goes_with_its_key():
+    """Stripped when the key is to end, it gets back what says that it is ours: else it would be read, and the key revoked, for ever."""
+    world = await a_served_world()
+    grant(world)
+    await passes(world, minutes=1)
+    world.sink.strip(SECRET)
+    world.edit(suspend=True)
+    world.excused = True
+    await passes(world, minutes=15)
+    assert world.live() == set()
+    assert world.holds() is None
+    assert world.status().key_id is None
+
+
 async def test_a_crash_at_any_boundary_of_the_end_leaves_nothing():
     """The revocation, the cleaning and the status may each be the last that happens: the next operator ends it."""
     boundary, met = 0, True

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from keywright.api.apikey import KeyIssuerIdentity
     from keywright.planning.situation import Situation
 
-__all__ = ["deletion", "irrevocable", "overlaps_over", "removed", "still_used", "was_compromised"]
+__all__ = ["deletion", "irrevocable", "made_ours", "overlaps_over", "removed", "still_used", "was_compromised"]
 
 
 def removed(s: Situation, place: str) -> str:
@@ -300,11 +300,8 @@ def _clean(s: Situation) -> Decision | None:
             if name in s.observed.unclean:
                 message = f"{named(name)} cannot be removed yet: {s.observed.unclean[name]}"
                 return _waiting(s, Reason.TARGET_REFUSED, message, s.now + RECHECK, stalled=True)
-            if name == s.home and s.stripped and not isinstance(s.observed.rehearsal, Refusal):
-                # What was taken off it says what is ours to remove.
-                step = RewriteTarget(s.layout_at(name), s.stripped)
-                return Decision(step, Reason.TARGET_REWRITTEN, f"{named(name)} gets back what somebody took off it.")
-            return Decision(CleanTarget(name, None), Reason.TARGET_CLEANED, f"{named(name)} is cleaned.")
+            cleaned = Decision(CleanTarget(name, None), Reason.TARGET_CLEANED, f"{named(name)} is cleaned.")
+            return made_ours(s, name) or cleaned
     if kept is None:
         return None
     record = s.stripped or s.record_at(kept)
@@ -317,6 +314,14 @@ def _clean(s: Situation) -> Decision | None:
         return None  # somebody changes its looks back; what bound it is gone
     step = RewriteTarget(s.layout_at(kept), record)
     return Decision(step, Reason.RETAINED, f"{named(kept)} is no longer bound to its ApiKey.")
+
+
+def made_ours(s: Situation, name: str) -> Decision | None:
+    """What somebody took off a target says what is ours to remove: before that is cleaned, it gets it back."""
+    if name != s.home or s.stripped is None or isinstance(s.observed.rehearsal, Refusal):
+        return None
+    step = RewriteTarget(s.layout_at(name), s.stripped)
+    return Decision(step, Reason.TARGET_REWRITTEN, f"{named(name)} gets back what somebody took off it.")
 
 
 def _farewell(s: Situation) -> Decision:

@@ -17,7 +17,7 @@ from keywright.planning import grants, outcome, transitions
 from keywright.planning.observed import Fact, IssuerFacts, Refusal
 from keywright.planning.places import named
 from keywright.planning.recovery import look_again
-from keywright.planning.removal import removed
+from keywright.planning.removal import made_ours, removed
 from keywright.planning.steps import CleanTarget, Decision, Look, Note, RevokeKey, Wait, WriteStatus
 
 if TYPE_CHECKING:
@@ -95,7 +95,8 @@ def _end(s: Situation, facts: IssuerFacts, lost: Refusal) -> Decision:
         if place and place not in seen.cleaned:
             text = f"{removed(s, place)}: its key was revoked."
             note = Note("Normal", Reason.TARGET_CLEANED, text)
-            return Decision(CleanTarget(place, None), Reason.TARGET_CLEANED, text, (note,))
+            cleaned = Decision(CleanTarget(place, None), Reason.TARGET_CLEANED, text, (note,))
+            return made_ours(s, place) or cleaned
     message = f"The key was revoked: {why}."
     after = transitions.ended(s, frozenset(keys))
     refused = outcome.refused(s.with_status(after), Reason.GRANT_LOST, message, stalled=True)

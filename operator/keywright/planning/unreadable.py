@@ -6,17 +6,24 @@ finds the same before a key is asked for.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from keywright.api.reasons import Reason
 from keywright.planning import outcome
+from keywright.planning.places import in_vault
 from keywright.planning.recovery import look_again
 from keywright.planning.steps import Decision, Note, RevokeKey, Wait, WriteStatus
 
 if TYPE_CHECKING:
     from keywright.planning.situation import Situation
 
-__all__ = ["unreadable"]
+__all__ = ["said_unreadable", "unreadable"]
+
+_REASONS: Final = (
+    *(Reason.STORE_UNAVAILABLE, Reason.STORE_REFUSED, Reason.STORE_NOT_FOUND),
+    *(Reason.STORE_NOT_GRANTED, Reason.STORE_INVALID, Reason.TARGET_REFUSED),
+)
+"""Why a read may fail."""
 
 
 def unreadable(s: Situation) -> Decision | None:
@@ -31,6 +38,15 @@ def unreadable(s: Situation) -> Decision | None:
         note = Note("Warning", refusal.reason, refusal.message)
         return Decision(WriteStatus(status, "report"), refusal.reason, refusal.message, (note,))
     return Decision(Wait(look_again(s, refusal)), refusal.reason, refusal.message)
+
+
+def said_unreadable(s: Situation) -> bool:
+    """Whether it stands written that the target cannot be read: what is remembered of it is no reason to take that back.
+
+    Else two who know nothing of each other, of whom one remembers the target and one does not, write against each other without end.
+    """
+    ready = s.status.condition("Ready")
+    return in_vault(s.place) is not None and ready is not None and ready.reason in _REASONS
 
 
 def _undelivered(s: Situation) -> Decision | None:
