@@ -18,6 +18,7 @@ from tests.running import wait_for
 from tests.sinks import SINKS, alone
 
 from keywright.devcluster import Cluster
+from keywright.devcluster.components import VAULT_SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,11 +77,12 @@ def snapshot(cluster: Cluster, folder: Path) -> Path:
 
 
 def restore(cluster: Cluster, data: Path) -> None:
-    """Bring the whole control plane up again from a copy of etcd's data."""
+    """Bring the whole control plane up again from a copy of etcd's data; Vault stays as it is."""
     cluster.stop_apiserver(grace=0)
-    for pid in cluster.pids.values():
-        os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: not cluster.pids, "all of it has ended")
+    for name, pid in cluster.pids.items():
+        if name != VAULT_SERVER:
+            os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: cluster.pids.keys() <= {VAULT_SERVER}, "all of it has ended")
     shutil.rmtree(cluster.directory / "etcd" / "data")
     shutil.copytree(data, cluster.directory / "etcd" / "data")
     Cluster.up(cluster.directory, apiserver_flags=FORGETFUL)
