@@ -136,15 +136,17 @@ def test_a_target_that_cannot_be_read_is_said_and_nothing_else_is_done(refusal):
     assert unissued.condition("Ready").status == "False"
 
 
-def test_what_could_not_be_read_is_read_before_that_is_taken_back():
-    """Also by somebody who remembers the target: two operators, of whom one remembers it, would write against each other without end."""
+@pytest.mark.parametrize("doubt", ["unreadable", "gone"])
+def test_what_was_said_against_a_path_is_not_taken_back_unread(doubt: str):
+    """By somebody who remembers the target: two operators, of whom one has read it, would write against each other without end."""
     remembered = replace(all_known(THERE, at=PLACE), fresh=frozenset())
-    status = said(SPEC, delivered(), replace(remembered, unreadable=SEALED))
-    assert decide(SPEC, status, remembered).step == Look(Fact.TARGET, target=PLACE)
-    read = all_known(THERE, at=PLACE)
-    status = said(SPEC, status, read)
-    assert status.condition("Ready").reason == "Issued"
-    assert isinstance(decide(SPEC, status, remembered).step, Wait)
+    seen = replace(remembered, unreadable=SEALED) if doubt == "unreadable" else all_known(Absent(), at=PLACE)
+    suspended = SPEC.model_copy(update={"suspend": True})
+    status = said(suspended, delivered(), seen)
+    assert decide(suspended, status, remembered).step == Look(Fact.TARGET, target=PLACE)
+    status = said(suspended, status, all_known(THERE, at=PLACE))
+    assert status.condition("Ready").status == "True"
+    assert isinstance(decide(suspended, status, remembered).step, Wait)
 
 
 def test_a_key_that_surely_was_not_delivered_is_revoked_without_reading():

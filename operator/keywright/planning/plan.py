@@ -30,7 +30,7 @@ from keywright.planning.steps import (
     WriteStatus,
 )
 from keywright.planning.ungranted import ungranted
-from keywright.planning.unreadable import said_unreadable, unreadable
+from keywright.planning.unreadable import doubted, unreadable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -73,7 +73,7 @@ def _known_target(s: Situation) -> Decision | None:
     """A delivered key is judged by its target: one that no watch has shown, or that looks wrong, is read before it is believed."""
     if s.status.key_id is None or s.target_fresh:
         return None
-    if s.target is None or s.record is None or s.record.key_id != s.status.key_id or said_unreadable(s):
+    if s.target is None or s.record is None or s.record.key_id != s.status.key_id or doubted(s):
         return Decision(Look(Fact.TARGET, target=s.place), Reason.TARGET_DRIFTED, "Reading the target.")
     return None
 

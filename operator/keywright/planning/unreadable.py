@@ -17,13 +17,13 @@ from keywright.planning.steps import Decision, Note, RevokeKey, Wait, WriteStatu
 if TYPE_CHECKING:
     from keywright.planning.situation import Situation
 
-__all__ = ["said_unreadable", "unreadable"]
+__all__ = ["doubted", "unreadable"]
 
 _REASONS: Final = (
     *(Reason.STORE_UNAVAILABLE, Reason.STORE_REFUSED, Reason.STORE_NOT_FOUND),
     *(Reason.STORE_NOT_GRANTED, Reason.STORE_INVALID, Reason.TARGET_REFUSED),
 )
-"""Why a read may fail."""
+"""Why a read may fail, of a key that is Ready all the same."""
 
 
 def unreadable(s: Situation) -> Decision | None:
@@ -40,13 +40,13 @@ def unreadable(s: Situation) -> Decision | None:
     return Decision(Wait(look_again(s, refusal)), refusal.reason, refusal.message)
 
 
-def said_unreadable(s: Situation) -> bool:
-    """Whether it stands written that the target cannot be read: what is remembered of it is no reason to take that back.
+def doubted(s: Situation) -> bool:
+    """Whether it stands written that a path in Vault cannot be read, or holds no key: what is remembered of it takes none of that back.
 
-    Else two who know nothing of each other, of whom one remembers the target and one does not, write against each other without end.
+    Else two who know nothing of each other, of whom one has read it and one remembers it, write against each other without end.
     """
     ready = s.status.condition("Ready")
-    return in_vault(s.place) is not None and ready is not None and ready.reason in _REASONS
+    return in_vault(s.place) is not None and ready is not None and (ready.status != "True" or ready.reason in _REASONS)
 
 
 def _undelivered(s: Situation) -> Decision | None:
