@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from keywright.cli.completion import issuers
 from keywright.cli.options import (
     ContextOption,
     InsecureOption,
@@ -31,6 +32,7 @@ def workspaces(  # noqa: PLR0917 - options of a command are no positional argume
         str | None,
         typer.Option(
             metavar="NAME",
+            autocompletion=issuers,
             help="keyissuer/NAME or clusterkeyissuer/NAME; NAME alone: the namespace's KeyIssuer, else the ClusterKeyIssuer. "
             "Default: all that the namespace can use.",
         ),

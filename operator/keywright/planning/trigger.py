@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from keywright.planning import schedule
 from keywright.planning.places import named
+from keywright.planning.spans import exact
 from keywright.planning.transitions import MOST_PREVIOUS
 
 if TYPE_CHECKING:
@@ -97,9 +98,9 @@ def prospect(trigger: Trigger, standing: Standing, now: datetime) -> str:
     span = schedule.overlap_of(spec)
     ends = min(now + span, status.expires_at or now + span)
     if span and spec.rotation and spec.rotation.restart:
-        fate = f"works on until {_time(ends)} and until the workloads are rolled (rotation.overlap {overlap})"
+        fate = f"works on until {exact(ends)} and until the workloads are rolled (rotation.overlap {overlap})"
     elif span:
-        fate = f"works on until {_time(ends)} (rotation.overlap {overlap})"
+        fate = f"works on until {exact(ends)} (rotation.overlap {overlap})"
     else:
         fate = f"is revoked at once (rotation.overlap {overlap}): whoever still holds it then fails"
     text = f"{new}; {current} {fate}."
@@ -123,7 +124,7 @@ def hindrance(standing: Standing, now: datetime) -> str | None:
         return _sentence(stalled.message)
     if status.next_attempt_at is not None and status.next_attempt_at > now:
         why = f": {status.next.reason}" if status.next else ""
-        return _sentence(f"The pause after a failed attempt lasts until {_time(status.next_attempt_at)}{why}")
+        return _sentence(f"The pause after a failed attempt lasts until {exact(status.next_attempt_at)}{why}")
     return None
 
 
@@ -174,7 +175,7 @@ def _answered(request: Request, standing: Standing) -> Answer:
         older = len(before.previous)
         more = f" and {_counted(older)}" if older else ""
         return Answer(State.DONE, f"{stands}; {old_one}{more} {'are' if older else 'is'} revoked.")
-    return Answer(State.DONE, f"{stands}; {old_one} {f'works until {_time(until)}' if until else 'is revoked'}.")
+    return Answer(State.DONE, f"{stands}; {old_one} {f'works until {exact(until)}' if until else 'is revoked'}.")
 
 
 def _unanswered(request: Request, standing: Standing, waited: timedelta, now: datetime) -> Answer:
@@ -204,7 +205,7 @@ def _waiting_for(standing: Standing, otherwise: str) -> str:
     """What the status says of the wait: a retry or a pause before all else."""
     status = standing.status
     if status.next is not None and status.next.action == "Retry":
-        at = f" Tried again at {_time(status.next.at)}." if status.next.at else ""
+        at = f" Tried again at {exact(status.next.at)}." if status.next.at else ""
         return f"{_sentence(status.next.reason)}{at}"
     reconciling = status.condition("Reconciling")
     return _sentence(reconciling.message) if status.attempt is None and reconciling is not None else otherwise
@@ -217,7 +218,3 @@ def _sentence(text: str) -> str:
 
 def _counted(older: int) -> str:
     return "one older key" if older == 1 else f"{older} older keys"
-
-
-def _time(at: datetime) -> str:
-    return at.strftime("%Y-%m-%d %H:%M:%S UTC")
