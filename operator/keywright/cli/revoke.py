@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from keywright.cli.completion import api_keys
-from keywright.cli.options import ContextOption, KubeconfigOption, NamespaceOption, seconds_of
+from keywright.cli.options import ContextOption, KubeconfigOption, NamesArgument, NamespaceOption, seconds_of
 from keywright.errors import KeywrightError, Rejected
 
 if TYPE_CHECKING:
@@ -27,10 +26,7 @@ _QUESTIONS: Final = 2
 
 
 def revoke(  # noqa: PLR0917 - options of a command are no positional arguments
-    names: Annotated[
-        list[str],
-        typer.Argument(metavar="NAME", help="ApiKeys of the namespace.", autocompletion=api_keys),
-    ],
+    names: NamesArgument,
     yes: Annotated[
         int,
         typer.Option(

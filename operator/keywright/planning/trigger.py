@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from keywright.planning import schedule
 from keywright.planning.places import named
 from keywright.planning.spans import exact
+from keywright.planning.standing import sentence
 from keywright.planning.transitions import MOST_PREVIOUS
 
 if TYPE_CHECKING:
@@ -121,10 +122,10 @@ def hindrance(standing: Standing, now: datetime) -> str | None:
         return "It is suspended: nothing is issued until spec.suspend is false."
     stalled = status.condition("Stalled")
     if stalled is not None and stalled.status == "True":
-        return _sentence(stalled.message)
+        return sentence(stalled.message)
     if status.next_attempt_at is not None and status.next_attempt_at > now:
         why = f": {status.next.reason}" if status.next else ""
-        return _sentence(f"The pause after a failed attempt lasts until {exact(status.next_attempt_at)}{why}")
+        return sentence(f"The pause after a failed attempt lasts until {exact(status.next_attempt_at)}{why}")
     return None
 
 
@@ -161,9 +162,9 @@ def _answered(request: Request, standing: Standing) -> Answer:
         left = [p.key_id for p in status.previous if p.key_id in old]
         if left:
             if (stalled := status.condition("Stalled")) is not None and stalled.status == "True":
-                return Answer(State.FAILED, _sentence(stalled.message))
+                return Answer(State.FAILED, sentence(stalled.message))
             revoking = status.next.reason if status.next and status.next.action == "Revoke" else ""
-            return Answer(State.WAITING, _sentence(revoking or f"Revoking key {', '.join(left)}"))
+            return Answer(State.WAITING, sentence(revoking or f"Revoking key {', '.join(left)}"))
     stands = f"Key {status.masked_key} stands in {standing.place}"
     if status.key_id == before.key_id:
         return Answer(State.DONE, f"{stands}. It was made seconds before this was asked, and answers it too.")
@@ -190,7 +191,7 @@ def _unanswered(request: Request, standing: Standing, waited: timedelta, now: da
     stalled = status.condition("Stalled")
     if stalled is not None and stalled.status == "True" and (changed or waited >= _LOOKED):
         return Answer(
-            State.FAILED, f"{_sentence(stalled.message)} The request stands, and is answered once that is mended."
+            State.FAILED, f"{sentence(stalled.message)} The request stands, and is answered once that is mended."
         )
     if not changed and waited >= _SILENT and hindrance(standing, now) is None:
         return Answer(
@@ -206,14 +207,9 @@ def _waiting_for(standing: Standing, otherwise: str) -> str:
     status = standing.status
     if status.next is not None and status.next.action == "Retry":
         at = f" Tried again at {exact(status.next.at)}." if status.next.at else ""
-        return f"{_sentence(status.next.reason)}{at}"
+        return f"{sentence(status.next.reason)}{at}"
     reconciling = status.condition("Reconciling")
-    return _sentence(reconciling.message) if status.attempt is None and reconciling is not None else otherwise
-
-
-def _sentence(text: str) -> str:
-    """Some of the status's messages are whole sentences, and some are an error's words."""
-    return text if text.endswith(".") else f"{text}."
+    return sentence(reconciling.message) if status.attempt is None and reconciling is not None else otherwise
 
 
 def _counted(older: int) -> str:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from keywright.api.apikey import called
 from keywright.api.base import Condition
 from keywright.api.reading import issuer_wanted, issuers_recorded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Ref", "counted_in", "ready_of", "ref_seen", "refs_named"]
+__all__ = ["Ref", "called_in", "counted_in", "ready_of", "ref_seen", "refs_named"]
 
 Ref = tuple[str, str | None, str]
 """Kind, namespace (None: of a cluster kind) and name of an issuer or a store."""
@@ -22,6 +23,12 @@ Ref = tuple[str, str | None, str]
 def ref_seen(obj: Mapping[str, Any]) -> Ref:
     """Of an object that has its kind."""
     return obj["kind"], obj["metadata"].get("namespace"), obj["metadata"]["name"]
+
+
+def called_in(ref: Ref) -> str:
+    """As messages call it, with its namespace."""
+    kind, namespace, name = ref
+    return called(kind, name) + (f" in {namespace}" if namespace else "")
 
 
 def refs_named(api_key: Mapping[str, Any]) -> frozenset[Ref]:

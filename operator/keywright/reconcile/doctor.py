@@ -324,8 +324,8 @@ class Doctor:
             return Look(error)
         return Look()
 
-    async def _ending(self, held: Sequence[Mapping[str, Any]]) -> frozenset[str]:
-        spaces = sorted({seen["metadata"]["namespace"] for seen in held})
+    async def _ending(self, held: Sequence[Seen]) -> frozenset[str]:
+        spaces = sorted({seen.namespace for seen in held})
         try:
             answers = await self._in_time("namespaces", _gathered(spaces, self._inspection.is_ending))
         except KeywrightError:

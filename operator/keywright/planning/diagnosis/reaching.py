@@ -14,7 +14,7 @@ from keywright.errors import Terminal, Unavailable
 from keywright.planning.diagnosis.finding import Check, clause, counted, halves, note, ok, wrong
 from keywright.planning.spans import moment, span
 from keywright.planning.standing import remedy_of_used, trouble_of_used
-from keywright.planning.used import counted_in, ready_of, ref_seen
+from keywright.planning.used import called_in, counted_in, ready_of, ref_seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -63,7 +63,7 @@ def waiting_for(api_keys: Iterable[Seen]) -> dict[Ref, Waiting]:
 
 def of_issuer(found: Mapping[str, Any], look: Look, waiting: Waiting, now: datetime) -> list[Finding]:
     """`now`: the apiserver's."""
-    name = _name(found)
+    name = called_in(ref_seen(found))
     more = _leaving(found, waiting, now) + _strays(found)
     said, trouble = ready_of(found), trouble_of_used(found)
     if look.error is not None and look.asked:
@@ -93,7 +93,7 @@ def of_issuer(found: Mapping[str, Any], look: Look, waiting: Waiting, now: datet
 
 def of_store(found: Mapping[str, Any], look: Look, waiting: Waiting, now: datetime) -> list[Finding]:
     """A Vault is often to be reached from inside the cluster only: then its status counts."""
-    name, said, trouble = _name(found), ready_of(found), trouble_of_used(found)
+    name, said, trouble = called_in(ref_seen(found)), ready_of(found), trouble_of_used(found)
     if trouble is not None:
         what, remedy = halves(trouble.message)
         remedy = remedy or clause(REMEDIES[trouble.reason])
@@ -144,7 +144,7 @@ def _strays(found: Mapping[str, Any]) -> list[Finding]:
     kind, namespace, name = ref_seen(found)
     command = f"keywright sweep{f' -n {namespace}' if namespace else ''} --issuer {called(kind, name)}"
     keys = "1 live key" if strays == 1 else f"{strays} live keys"
-    return [note(Check.ISSUERS, f"{_name(found)} has {keys} that nobody names", f"{command} shows them")]
+    return [note(Check.ISSUERS, f"{called_in(ref_seen(found))} has {keys} that nobody names", f"{command} shows them")]
 
 
 def _leaving(found: Mapping[str, Any], waiting: Waiting, now: datetime) -> list[Finding]:
@@ -152,13 +152,9 @@ def _leaving(found: Mapping[str, Any], waiting: Waiting, now: datetime) -> list[
     if deleted is None or now - (at := moment(deleted)) < _LETS_GO:
         return []
     who = counted(waiting.users, "ApiKey") if waiting.users else "keywright's finalizer"
-    text = f"{_name(found)} has been hanging in deletion for {span(now - at)}: {who} still {'use' if len(waiting.users) > 1 else 'uses'} it"
+    use = "use" if len(waiting.users) > 1 else "uses"
+    text = f"{called_in(ref_seen(found))} has been hanging in deletion for {span(now - at)}: {who} still {use} it"
     remedy = (
         "delete these ApiKeys, or point them at another issuer" if waiting.users else "see whether an operator works"
     )
     return [wrong(Check.DELETION, text, remedy)]
-
-
-def _name(found: Mapping[str, Any]) -> str:
-    kind, namespace, name = ref_seen(found)
-    return called(kind, name) + (f" in {namespace}" if namespace else "")
