@@ -14,7 +14,14 @@ from keywright.planning.spans import moment
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Lease"]
+__all__ = ["EVERYWHERE", "NAMESPACED", "SYSTEM", "Lease"]
+
+SYSTEM: Final = "keywright-system"
+"""The namespace of manifests/, where a process outside of the cluster meets the replicas inside."""
+EVERYWHERE: Final = "keywright"
+"""The Lease of operators that serve the whole cluster."""
+NAMESPACED: Final = "keywright-namespaced"
+"""That of operators that serve their own namespace alone."""
 
 _LATE: Final = 1.2
 """Durations after which somebody else would have taken over."""

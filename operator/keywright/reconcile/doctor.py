@@ -19,7 +19,7 @@ from keywright.planning.diagnosis.clocks import Reading
 from keywright.planning.diagnosis.finding import Check, Finding, State, halves, note, ok, ordered, wrong
 from keywright.planning.diagnosis.reaching import Look, Waiting
 from keywright.planning.diagnosis.running import Operators
-from keywright.planning.leases import Lease
+from keywright.planning.leases import SYSTEM, Lease
 from keywright.planning.standing import Seen
 from keywright.planning.used import ref_seen
 from keywright.reconcile.credentials import read_credentials
@@ -51,7 +51,6 @@ _HALF: Final = timedelta(seconds=0.5)
 """A Date header has whole seconds: on average it is half a second old."""
 _NAMED: Final = 3
 """What a line names of all that is waited for."""
-_SYSTEM: Final = "keywright-system"
 _ISSUERS: Final = ("KeyIssuer", "ClusterKeyIssuer")
 _STORES: Final = ("VaultStore", "ClusterVaultStore")
 
@@ -213,7 +212,7 @@ class Doctor:
         """Of the whole cluster where that is allowed, else where operators of this namespace lie; None: it is not."""
         found: dict[str, Object] = {}
         denied = False
-        for place in (None, _SYSTEM, namespace):
+        for place in (None, SYSTEM, namespace):
             try:
                 for one in await self._in_time(f"{kind}s", self._inspection.operators(place, kind)):
                     found[one["metadata"]["uid"]] = one
@@ -223,7 +222,7 @@ class Doctor:
                 if place is None:
                     break
         mine = [
-            one for one in found.values() if namespace is None or one["metadata"]["namespace"] in (_SYSTEM, namespace)
+            one for one in found.values() if namespace is None or one["metadata"]["namespace"] in (SYSTEM, namespace)
         ]
         return mine if mine or not denied else None
 

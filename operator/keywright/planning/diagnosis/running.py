@@ -6,9 +6,10 @@ ApiKeys that are answered are the sign that it works.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from keywright.planning.diagnosis.finding import Check, counted, note, ok, wrong
+from keywright.planning.leases import EVERYWHERE, NAMESPACED, SYSTEM
 from keywright.planning.spans import span
 from keywright.planning.standing import silence
 
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     from keywright.planning.standing import Seen
 
 __all__ = ["Account", "Operators", "accounts", "is_served", "of_operators", "operators_ahead", "unanswered"]
-
-_SYSTEM: Final = "keywright-system"
-_EVERYWHERE: Final = "keywright"
-_NAMESPACED: Final = "keywright-namespaced"
-"""Names of Leases, as the election has them."""
 
 
 class Account(NamedTuple):
@@ -63,9 +59,9 @@ def accounts(operators: Operators) -> list[Account]:
         everywhere = not any(text.split("=")[0] in ("--namespace", "-n") for text in arguments)
         found[namespace] = Account(namespace, template.get("serviceAccountName", "default"), everywhere)
     for lease in operators.leases or ():
-        if lease.name in {_EVERYWHERE, _NAMESPACED}:
-            found.setdefault(lease.namespace, Account(lease.namespace, "keywright", lease.name == _EVERYWHERE))
-    return list(found.values()) or [Account(_SYSTEM, "keywright", everywhere=True)]
+        if lease.name in {EVERYWHERE, NAMESPACED}:
+            found.setdefault(lease.namespace, Account(lease.namespace, "keywright", lease.name == EVERYWHERE))
+    return list(found.values()) or [Account(SYSTEM, "keywright", everywhere=True)]
 
 
 def operators_ahead(operators: Operators) -> list[tuple[str, timedelta]]:
@@ -92,7 +88,7 @@ def is_served(operators: Operators, late: Sequence[object], now: datetime) -> bo
 def of_operators(operators: Operators, api_keys: Sequence[Seen], now: datetime) -> list[Finding]:
     """`now`: the apiserver's."""
     late = unanswered(api_keys, now)
-    leads = any(lease.name == _EVERYWHERE and lease.is_held(now) for lease in operators.leases or ())
+    leads = any(lease.name == EVERYWHERE and lease.is_held(now) for lease in operators.leases or ())
     served = is_served(operators, late, now)
     found = [f for d in operators.deployments or () for f in _of_deployment(d, served=served)]
     found += [f for lease in operators.leases or () for f in _of_lease(lease, now, spare=leads)]
@@ -113,7 +109,7 @@ def of_operators(operators: Operators, api_keys: Sequence[Seen], now: datetime) 
                 wrong(
                     Check.OPERATOR,
                     f"no operator works: {whom} {'waits' if len(late) == 1 else 'wait'} ({quiet}), and no Lease tells of one",
-                    f"kubectl apply --server-side -k manifests, then kubectl -n {_SYSTEM} get pods",
+                    f"kubectl apply --server-side -k manifests, then kubectl -n {SYSTEM} get pods",
                 )
             )
     elif not operators.leases and any(seen.status.observed_generation for seen in api_keys):
