@@ -11,11 +11,11 @@ from tests.adapters.kube_builders import NOW, an_api_key
 from tests.adapters.kube_secrecy import MERGE, a_key
 
 from keywright.adapters.kube_objects import KubeCluster
-from keywright.api.apikey import KeyIssuerIdentity
+from keywright.api.apikey import FINALIZER, KeyIssuerIdentity
 from keywright.api.base import ConfigMapKeyRef, SecretKeyRef
 from keywright.errors import Conflict, Rejected, Unauthorized, Unavailable
 from keywright.keys import ResourceKey, SecretValue
-from keywright.ports.cluster import FINALIZER, EventNote
+from keywright.ports.cluster import EventNote
 
 if TYPE_CHECKING:
     from tests.conftest import Plane

@@ -14,7 +14,7 @@ from tests.ports.lease_contract import LeaseContract
 from keywright.adapters.kube import KubeApi
 from keywright.adapters.kube_lease import KubeLease, Place, place_of
 from keywright.errors import NotLeading, Unauthorized
-from keywright.planning.fleet import Lease
+from keywright.planning.leases import Lease
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -40,7 +40,13 @@ def test_commands_and_options_are_offered(shell: str):
     assert "--watch" in asked(shell, "status --w").stdout
 
 
-@pytest.mark.parametrize("words", ["status ", "rotate ", "why ", "status -n ", "sweep --issuer ", "status --context "])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("status ", "rotate ", "why ", "revoke ", "status -n ", "doctor -n "),
+        *("sweep --issuer ", "workspaces --issuer ", "status --context "),
+    ],
+)
 def test_without_a_cluster_nothing_is_offered_and_nothing_said(words: str):
     """A Tab has nobody to complain to."""
     said = asked("fish", words)

@@ -70,7 +70,7 @@ def whatever_the_policy_says_all_its_keys_die(team: Team):
     assert not team.exists()
     assert not team.sandbox.accepts(first)
     assert not team.sandbox.accepts(second)
-    assert team.secret() is None
+    assert team.target() is None
 
 
 @scenarios
@@ -82,7 +82,9 @@ def it_asks_twice(team: Team):
     for answers in ("n\n", "y\nn\n"):
         said = keywright(team, "revoke", "search", answers=answers)
         assert said.returncode == 1
-        assert f"search: Its key {status['maskedKey']} is revoked, {team.called('search-key')} is removed" in said.stderr
+        assert (
+            f"search: Its key {status['maskedKey']} is revoked, {team.called('search-key')} is removed" in said.stderr
+        )
         assert said.stderr.endswith("Nothing was revoked.\n")
     for flags, words in ((("--yes",), "one --yes is not enough"), ((), "write --yes --yes once you are sure")):
         said = keywright(team, "revoke", "search", *flags)

@@ -7,8 +7,10 @@ from typing import Any
 
 from tests.planning.builders import NOW
 
-from keywright.planning.fleet import Lease, Read, Ref
+from keywright.planning.fleet import Read
+from keywright.planning.leases import Lease
 from keywright.planning.standing import Seen
+from keywright.planning.used import Ref, ref_seen
 
 Object = dict[str, Any]
 HOUR = timedelta(hours=1)
@@ -154,5 +156,5 @@ def a_lease(ago: timedelta = timedelta(seconds=2), holder: str = "keywright-0") 
 
 def read(*objects: Object, used: tuple[Object, ...] = (), leases: tuple[Lease, ...] = (), **changes: Any) -> Read:
     """What a command has read in namespace prod."""
-    refs: dict[Ref, Object] = {(o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]): o for o in used}
+    refs: dict[Ref, Object] = {ref_seen(o): o for o in used}
     return Read("prod", [Seen.of(obj) for obj in objects], refs, leases or (a_lease(),), **changes)

@@ -10,12 +10,15 @@ import pytest
 import yaml
 from tests.conftest import ROOT
 from tests.planning.builders import NOW
+from tests.planning.fleets import an_object
 
 from keywright.api.crd import KINDS, crd_of
 from keywright.planning.diagnosis import clocks, kinds, rights, running
 from keywright.planning.diagnosis.clocks import Reading
 from keywright.planning.diagnosis.finding import Check, Finding, State, counted, folded, ok, ordered, wrong
 from keywright.planning.diagnosis.running import Account, Operators
+from keywright.planning.leases import Lease
+from keywright.planning.standing import Seen
 
 RBAC = [*yaml.safe_load_all((ROOT / "manifests/rbac.yaml").read_text("utf-8"))]
 ACCOUNT = Account("keywright-system", "keywright", everywhere=True)
@@ -224,17 +227,23 @@ def test_many_clocks_that_agree_fit_a_line():
 # Operators.
 
 
-def a_lease(renewed: float, *, holder: str = "pod-1", skew: float = 0) -> dict[str, Any]:
+def a_lease(
+    renewed: float,
+    *,
+    holder: str = "pod-1",
+    skew: float = 0,
+    namespace: str = "keywright-system",
+    name: str = "keywright",
+) -> Lease:
     """Renewed so many seconds ago by the apiserver's clock; the holder's is ahead by `skew`."""
     written = {"manager": "keywright", "time": ago(seconds=renewed), "fieldsV1": {"f:spec": {"f:renewTime": {}}}}
-    return {
-        "metadata": {"namespace": "keywright-system", "name": "keywright", "managedFields": [written]},
-        "spec": {
-            "holderIdentity": holder,
-            "leaseDurationSeconds": 15,
-            "renewTime": f"{NOW - timedelta(seconds=renewed - skew):%Y-%m-%dT%H:%M:%S.%fZ}",
-        },
-    }
+    at = f"{NOW - timedelta(seconds=renewed - skew):%Y-%m-%dT%H:%M:%S.%fZ}"
+    return Lease.of(
+        {
+            "metadata": {"namespace": namespace, "name": name, "managedFields": [written]},
+            "spec": {"holderIdentity": holder, "leaseDurationSeconds": 15, "renewTime": at},
+        }
+    )
 
 
 def a_deployment(wanted: int, available: int, *arguments: str) -> dict[str, Any]:
@@ -247,10 +256,11 @@ def a_deployment(wanted: int, available: int, *arguments: str) -> dict[str, Any]
     }
 
 
-def an_api_key(*, generation: int = 1, observed: int = 1, changed: float = 60, **metadata: Any) -> dict[str, Any]:
-    """Changed so many seconds ago."""
-    meta = {"namespace": "shop", "name": "search", "generation": generation, "creationTimestamp": ago(seconds=changed)}
-    return {"kind": "ApiKey", "metadata": {**meta, **metadata}, "status": {"observedGeneration": observed}}
+def an_api_key(*, observed: int = 1, changed: float = 120) -> Seen:
+    """Changed so many seconds ago; by default an operator has answered."""
+    return Seen.of(
+        an_object(status={"observedGeneration": observed}, namespace="shop", creationTimestamp=ago(seconds=changed))
+    )
 
 
 @pytest.mark.parametrize(
@@ -277,8 +287,16 @@ def an_api_key(*, generation: int = 1, observed: int = 1, changed: float = 60, *
             [],
             "nobody leads: the Lease keywright-system/keywright was given back 9 s ago",
         ),
-        (Operators([], []), [an_api_key(observed=0)], "no operator works: ApiKey shop/search waits unanswered"),
-        (Operators([], [a_lease(2)]), [an_api_key(observed=0)], "the operator has not looked at ApiKey shop/search"),
+        (
+            Operators([], []),
+            [an_api_key(observed=0)],
+            "no operator works: ApiKey shop/search waits (the last edit",
+        ),
+        (
+            Operators([], [a_lease(2)]),
+            [an_api_key(observed=0)],
+            "the operator passes over ApiKey shop/search: the last edit",
+        ),
         (Operators([], [a_lease(2)]), [an_api_key(observed=0, changed=10)], ""),
         (Operators(None, None), [], ""),
     ],
@@ -287,7 +305,7 @@ def an_api_key(*, generation: int = 1, observed: int = 1, changed: float = 60, *
         *("unanswered", "stuck", "new", "unseen"),
     ],
 )
-def test_whether_an_operator_works(operators: Operators, api_keys: list[dict[str, Any]], says: str):
+def test_whether_an_operator_works(operators: Operators, api_keys: list[Seen], says: str):
     """And what to do where none does."""
     found = running.of_operators(operators, api_keys, NOW)
     assert says in said(found)
@@ -297,8 +315,7 @@ def test_whether_an_operator_works(operators: Operators, api_keys: list[dict[str
 
 def test_a_lease_that_an_operator_of_one_namespace_has_left_is_worth_a_note():
     """Where one of the whole cluster leads."""
-    left = a_lease(864000, holder="")
-    left["metadata"] |= {"namespace": "shop", "name": "keywright-namespaced"}
+    left = a_lease(864000, holder="", namespace="shop", name="keywright-namespaced")
     found = running.of_operators(Operators([], [a_lease(2), left]), [an_api_key()], NOW)
     assert sorted(f.state for f in found) == [State.NOTE, State.OK]
     assert said(running.of_operators(Operators([], [left]), [an_api_key()], NOW)).startswith("nobody leads")

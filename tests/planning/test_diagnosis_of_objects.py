@@ -8,11 +8,13 @@ import pytest
 from tests.planning.builders import NOW
 from tests.planning.test_diagnosis import ago, said
 
+from keywright.api.apikey import FINALIZER
 from keywright.api.reasons import Reason
 from keywright.errors import Rejected, Unauthorized, Unavailable
 from keywright.planning.diagnosis import fleet, reaching
 from keywright.planning.diagnosis.finding import State
 from keywright.planning.diagnosis.reaching import Look, Waiting
+from keywright.planning.standing import Seen
 
 NOBODY = Waiting()
 REFUSED = Unauthorized(
@@ -26,7 +28,7 @@ FORBIDDEN = Look(Unauthorized("you may not", reason="Forbidden"), asked=False)
 def an_object(kind: str, name: str, ready: tuple[str, str] | None = None, **more: Any) -> dict[str, Any]:
     """An issuer or a store; `ready`: status and message of that condition."""
     conditions = (
-        [{"type": "Ready", "status": ready[0], "message": ready[1], "lastTransitionTime": ago(hours=5)}]
+        [{"type": "Ready", "status": ready[0], "reason": "x", "message": ready[1], "lastTransitionTime": ago(hours=5)}]
         if ready
         else []
     )
@@ -122,8 +124,8 @@ def test_whether_a_vault_can_be_used(ready: tuple[str, str] | None, look: Look, 
 
 def an_api_key(
     name: str = "search", *, ready: bool = True, stalled: tuple[Reason, str] | None = None, **more: Any
-) -> dict[str, Any]:
-    """As the apiserver has it."""
+) -> Seen:
+    """As a person sees it."""
     conditions = [
         {"type": "Ready", "status": str(ready), "reason": stalled[0] if stalled else "Issued", "message": "m"}
     ]
@@ -134,12 +136,15 @@ def an_api_key(
     conditions = [{**c, "lastTransitionTime": ago(hours=1)} for c in conditions]
     issuer = {"kind": "KeyIssuer", "name": "mistral", "uid": "u"}
     spec = {"issuerRef": {"name": "mistral"}, "workspace": "search-prod", "target": {"secret": {"name": "x"}}}
-    return {
-        "kind": "ApiKey",
-        "metadata": {"namespace": "shop", "name": name, "generation": 1, **more.pop("metadata", {})},
-        "spec": {**spec, **more.pop("spec", {})},
-        "status": {"observedGeneration": 1, "keyId": "key-1", "issuer": issuer, "conditions": conditions, **more},
-    }
+    own = {"namespace": "shop", "name": name, "uid": name, "generation": 1, "creationTimestamp": ago(days=1)}
+    return Seen.of(
+        {
+            "kind": "ApiKey",
+            "metadata": {**own, **more.pop("metadata", {})},
+            "spec": {**spec, **more.pop("spec", {})},
+            "status": {"observedGeneration": 1, "keyId": "key-1", "issuer": issuer, "conditions": conditions, **more},
+        }
+    )
 
 
 def test_what_many_apikeys_have_in_common_is_said_once():
@@ -154,8 +159,9 @@ def test_what_many_apikeys_have_in_common_is_said_once():
 def test_a_schedule_that_never_fires_is_found_without_any_operator():
     """By the same words."""
     seen = an_api_key(spec={"rotation": {"schedule": "0 3 30 2 *"}})
-    assert "schedule '0 3 30 2 *' never comes round → write a date that exists" in said(
-        fleet.of_api_keys([seen], [], NOW)
+    assert (
+        "schedule '0 3 30 2 *' never comes round (the key that is there still works) → write a date that exists"
+        in said(fleet.of_api_keys([seen], [], NOW))
     )
 
 
@@ -170,9 +176,23 @@ def test_all_well_is_one_line():
     assert (finding.state, finding.text) == (State.OK, "1 of 2 ApiKeys are Ready, 1 suspended")
 
 
-def a_held_one(seconds: float, **how: Any) -> dict[str, Any]:
+def test_what_is_tried_again_is_told_with_whether_the_key_works():
+    """Also what status alone would not call Stalled; what nobody has answered is told of the operator."""
+    away = an_api_key(stalled=(Reason.DELIVERY_FAILED, "Secret x is not writable"), of_type="Reconciling", next=RETRY)
+    text = said(fleet.of_api_keys([away], [], NOW))
+    assert text == (
+        "ApiKey shop/search: Secret x is not writable (the key that is there still works) → "
+        "mend what keeps the target from being written; it is tried again"
+    )
+    assert said(fleet.of_api_keys([an_api_key(observedGeneration=0)], [], NOW)) == ""
+
+
+RETRY = {"action": "Retry", "reason": "Secret x is not writable"}
+
+
+def a_held_one(seconds: float, **how: Any) -> Seen:
     """In deletion for so long."""
-    metadata = {"deletionTimestamp": ago(seconds=seconds), "finalizers": [fleet.OUR_FINALIZER]}
+    metadata = {"deletionTimestamp": ago(seconds=seconds), "finalizers": [FINALIZER]}
     return an_api_key(metadata=metadata, **how)
 
 
@@ -221,6 +241,6 @@ def test_late_keys_are_waited_for():
 def test_an_issuer_that_cannot_be_read_is_told():
     """With its own words."""
     look = Look(Rejected("spec.mistral: write it", reason="InvalidSpec"))
-    assert "keyissuer/mistral in shop: spec.mistral: write it → kubectl" in said(
+    assert "keyissuer/mistral in shop: spec.mistral: write it → edit the field" in said(
         reaching.of_issuer(an_issuer(), look, NOBODY, NOW)
     )

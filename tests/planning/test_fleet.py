@@ -69,6 +69,14 @@ def test_a_lease_that_ran_out_is_the_first_problem():
     assert "get deployment,lease" in problem.remedy
 
 
+def test_this_machines_clock_may_differ_where_no_other_was_asked():
+    """Status takes a late renewal for a clock that is ahead; doctor, which asked the apiserver, does not."""
+    late = a_lease(timedelta(seconds=40))
+    assert report_of(read(an_object(), leases=(late,)), NOW).operator.state == "Working"
+    assert not late.is_held(NOW)
+    assert report_of(read(an_object(), leases=(a_lease(timedelta(seconds=90)),)), NOW).operator.state == "Silent"
+
+
 def test_a_lease_that_was_given_back_is_nobodys():
     """An operator that ended in order leaves it without a holder."""
     assert report_of(read(an_object(), leases=(a_lease(holder=""),)), NOW).operator.state == "Silent"

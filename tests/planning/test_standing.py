@@ -137,7 +137,7 @@ def test_a_foreign_finalizer_is_named():
 
 def test_an_end_that_nothing_renews_is_told_a_week_before():
     """A fixed date is somebody's wish, and still a surprise."""
-    soon, later = (an_object(status=due("Expire", NOW + days * DAY, "expiry.date is over.")) for days in (3, 30))
+    soon, later = (an_object(status=due("Expire", NOW + days * DAY)) for days in (3, 30))
     [notice] = notices(Seen.of(soon), NOW)
     assert "ends 2026-11-27 12:00:00 UTC, and time does not renew it" in notice.message
     assert notices(Seen.of(later), NOW) == []

@@ -109,7 +109,7 @@ ROLLOUT = {
             id="a schedule",
         ),
         pytest.param(
-            an_object(status=due("Expire", NOW + DAY, "expiry.date is over.")),
+            an_object(status=due("Expire", NOW + DAY, "The key ends with spec.expiry.date, and time does not renew it.")),
             ("Next: it ends 2026-11-25", "Write a later spec.expiry.date", "time does not renew it"),
             id="a last day",
         ),
@@ -209,5 +209,5 @@ def test_what_is_wrong_with_the_issuer_is_said_once():
     """Also while nothing of this ApiKey waits for it; not again where its own condition says the same."""
     message = "The platform refused the admin key."
     sick = an_issuer("AdminKeyRefused", message)
-    assert f"keyissuer/mistral is not ready: {message}" in said(an_object(), sick)
+    assert f"keyissuer/mistral: {message}" in said(an_object(), sick)
     assert said(an_object(status=stalled("AdminKeyRefused", message)), sick).count(message) == 1

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from keywright.api.apikey import KeyIssuerIdentity
+from keywright.api.apikey import FINALIZER, KeyIssuerIdentity
 from keywright.api.base import SecretKeyRef
 from keywright.errors import Conflict
 from keywright.keys import ResourceKey
-from keywright.ports.cluster import FINALIZER, IN_USE, Cluster, EventNote, Object
+from keywright.ports.cluster import IN_USE, Cluster, EventNote, Object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -129,6 +129,14 @@ async def test_a_key_that_the_policy_ends_before_its_date_says_so():
     assert "before spec.expiry.date 2027-05-05" in world.says()[2]
 
 
+async def test_a_date_that_is_ahead_is_not_said_to_be_over():
+    """`kubectl describe` shows status.next to whoever reads when the key ends."""
+    step = (await a_settled_world(expiry={"date": "2027-05-05"})).status().next
+    assert step is not None
+    assert (step.action, str(step.at)) == ("Expire", "2027-05-05 23:59:59+00:00")
+    assert step.reason == "The key ends with spec.expiry.date, and time does not renew it."
+
+
 async def test_a_date_moved_into_the_past_says_that_the_key_still_works():
     """And that a person has to decide: Stalled."""
     world = await a_settled_world()

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from tests.ports.fake_sink import Stored
 from tests.simulation.names import ISSUERS, KEY, NOTHING, RIVAL, WEB, issuer_key
 
+from keywright.api.apikey import FINALIZER
 from keywright.keys import KeyId, Workspace
-from keywright.ports.cluster import FINALIZER
 
 if TYPE_CHECKING:
     from tests.simulation.world import World

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from keywright.adapters.kube import MERGE_PATCH, path_of
 from keywright.adapters.kube_errors import NotFound
+from keywright.adapters.kube_objects import not_installed
 from keywright.api.base import GROUP, VERSION
-from keywright.errors import Unavailable
 
 if TYPE_CHECKING:
     from keywright.adapters.kube import KubeApi
@@ -32,9 +32,7 @@ class KubeEnding:
             found = await self._api.request("GET", path_of(_PREFIX, "apikeys", key.namespace, key.name))
         except NotFound as error:
             if not error.named:
-                raise Unavailable(
-                    f"the kinds of {GROUP}/{VERSION} are not installed: run kubectl apply --server-side -f crds"
-                ) from error
+                raise not_installed() from error
             return None
         return {**found, "kind": "ApiKey"}
 

@@ -15,14 +15,15 @@ from keywright.adapters.kube_lease import place_of
 from keywright.adapters.kube_objects import KINDS, not_installed
 from keywright.api.base import GROUP, VERSION
 from keywright.errors import Rejected, Retryable, Unauthorized
-from keywright.planning.fleet import Lease, Read, used_by
+from keywright.planning.fleet import Read
+from keywright.planning.leases import Lease
 from keywright.planning.standing import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from keywright.adapters.kube import KubeApi
-    from keywright.planning.fleet import Ref
+    from keywright.planning.used import Ref
 
 __all__ = ["FleetReader"]
 
@@ -66,7 +67,7 @@ class FleetReader:
 
     def seen(self) -> Read:
         """What is known by now."""
-        kinds = {ref[0] for seen in self._keys.values() for ref in used_by(seen)}
+        kinds = {ref[0] for seen in self._keys.values() for ref in seen.uses}
         unread = [text for kind, text in self._forbidden.items() if kind in kinds]
         return Read(self._namespace, list(self._keys.values()), dict(self._used), tuple(self._leases), unread)
 
@@ -143,7 +144,7 @@ class FleetReader:
         self._versions[kind] = listing.version
 
     async def _get_all_used(self) -> None:
-        named = {ref for seen in self._keys.values() for ref in used_by(seen)}
+        named = {ref for seen in self._keys.values() for ref in seen.uses}
         await asyncio.gather(*(self._get_used(ref) for ref in named))
 
     async def _get_used(self, ref: Ref) -> None:

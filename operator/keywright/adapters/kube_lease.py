@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from keywright.adapters.kube import MERGE_PATCH, path_of
 from keywright.adapters.kube_errors import NotFound
 from keywright.errors import Ambiguous, Conflict, NotLeading, Retryable, Terminal
+from keywright.planning.leases import EVERYWHERE, NAMESPACED, SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -54,9 +55,6 @@ being set run up to 8 % fast or slow with chrony, for minutes after a start; 0.0
 _RELEASE: Final = 2.0
 """Seconds for giving the lease back: the last part of a pod's 30."""
 
-_SYSTEM: Final = "keywright-system"
-"""The namespace of manifests/, where a process outside of the cluster meets the replicas inside."""
-
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -77,10 +75,10 @@ def place_of(namespaces: Collection[str], own: str | None) -> Place:
     """
     served = sorted(set(namespaces))
     if not served:
-        return Place(own or _SYSTEM, "keywright")
+        return Place(own or SYSTEM, EVERYWHERE)
     where = own or served[0]
     if served == [where]:
-        return Place(where, "keywright-namespaced")
+        return Place(where, NAMESPACED)
     return Place(where, f"keywright-{hashlib.sha256(','.join(served).encode()).hexdigest()[:8]}")
 
 

@@ -28,6 +28,7 @@ from keywright.api.syntax import (
 )
 
 __all__ = [
+    "FINALIZER",
     "ApiKeySpec",
     "Expiry",
     "IssuerRef",
@@ -40,6 +41,9 @@ __all__ = [
     "VaultTarget",
     "called",
 ]
+
+FINALIZER: Final = "keywright.dev/revoke"
+"""What keeps a deleted ApiKey until its keys are revoked."""
 
 
 class IssuerRef(Kind):

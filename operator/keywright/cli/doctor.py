@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from keywright.cli.completion import namespaces
 from keywright.cli.options import (
     ContextOption,
     InsecureOption,
@@ -34,6 +35,7 @@ def doctor(
         typer.Option(
             "--namespace",
             "-n",
+            autocompletion=namespaces,
             help="Look at this namespace alone. Default: all; where you may not list them, the kubeconfig's.",
         ),
     ] = None,

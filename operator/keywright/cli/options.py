@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
-from keywright.cli.completion import contexts, namespaces
+from keywright.cli.completion import api_keys, contexts, issuers, namespaces
 
 __all__ = [
     "ClusterIdOption",
     "ContextOption",
     "InsecureOption",
+    "IssuerOption",
     "KubeconfigOption",
+    "NamesArgument",
     "NamespaceOption",
     "OutputFormat",
     "OutputOption",
@@ -48,6 +50,19 @@ ContextOption = Annotated[
 NamespaceOption = Annotated[
     str | None,
     typer.Option("--namespace", "-n", help="The namespace. Default: the kubeconfig's.", autocompletion=namespaces),
+]
+NamesArgument = Annotated[
+    list[str], typer.Argument(metavar="NAME", help="ApiKeys of the namespace.", autocompletion=api_keys)
+]
+IssuerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--issuer",
+        metavar="NAME",
+        help="keyissuer/NAME or clusterkeyissuer/NAME; NAME alone: the namespace's KeyIssuer, else the ClusterKeyIssuer. "
+        "Default: all that the namespace can use.",
+        autocompletion=issuers,
+    ),
 ]
 ClusterIdOption = Annotated[
     str | None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from keywright.cli.options import ContextOption, KubeconfigOption, NamespaceOption, seconds_of
+from keywright.cli.options import ContextOption, KubeconfigOption, NamesArgument, NamespaceOption, seconds_of
 from keywright.errors import KeywrightError, Rejected
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _QUESTIONS: Final = 2
 
 
 def revoke(  # noqa: PLR0917 - options of a command are no positional arguments
-    names: Annotated[list[str], typer.Argument(metavar="NAME", help="ApiKeys of the namespace.")],
+    names: NamesArgument,
     yes: Annotated[
         int,
         typer.Option(

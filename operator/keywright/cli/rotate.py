@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from keywright.cli.completion import api_keys
-from keywright.cli.options import ContextOption, KubeconfigOption, NamespaceOption, seconds_of
+from keywright.cli.options import ContextOption, KubeconfigOption, NamesArgument, NamespaceOption, seconds_of
 from keywright.errors import KeywrightError
 
 if TYPE_CHECKING:
@@ -25,9 +24,7 @@ _PATIENCE: Final = "10m"
 
 
 def rotate(  # noqa: PLR0917 - options of a command are no positional arguments
-    names: Annotated[
-        list[str], typer.Argument(metavar="NAME", help="ApiKeys of the namespace.", autocompletion=api_keys)
-    ],
+    names: NamesArgument,
     wait: Annotated[
         bool,
         typer.Option("--wait", help="Return when the new keys are delivered, and say meanwhile what they wait for."),

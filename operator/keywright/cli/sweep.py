@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from keywright.cli.completion import issuers
 from keywright.cli.options import (
     ClusterIdOption,
     ContextOption,
     InsecureOption,
+    IssuerOption,
     KubeconfigOption,
     NamespaceOption,
     OutputFormat,
@@ -35,15 +35,7 @@ _COLUMNS = ("KEY ID", "KEY", "NAME", "WORKSPACE", "CREATED", "EXPIRES", "LAST US
 
 
 def sweep(  # noqa: PLR0917 - options of a command are no positional arguments
-    issuer: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="keyissuer/NAME or clusterkeyissuer/NAME; NAME alone: the namespace's KeyIssuer, else the ClusterKeyIssuer. "
-            "Default: all that the namespace can use.",
-            autocompletion=issuers,
-        ),
-    ] = None,
+    issuer: IssuerOption = None,
     cluster_id: ClusterIdOption = None,
     revoke: Annotated[
         bool, typer.Option("--revoke", help="Revoke the strays that are shown, after asking. It cannot be undone.")
@@ -238,8 +230,9 @@ def _complain(seen: _Seen, outcomes: dict[str, _Outcome]) -> None:
 
 
 def _named(ref: Ref) -> str:
-    kind, namespace, name = ref
-    return f"{kind.lower()}/{name}" + (f" in {namespace}" if namespace else "")
+    from keywright.planning.used import called_in  # noqa: PLC0415 - as above
+
+    return called_in(ref)
 
 
 def _cells(ref: Ref, key: ListedKey) -> tuple[str, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from keywright.cli.options import (
     ContextOption,
     InsecureOption,
+    IssuerOption,
     KubeconfigOption,
     NamespaceOption,
     OutputFormat,
@@ -20,21 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from keywright.bootstrap import Reach
-    from keywright.reconcile.directory import Ref
     from keywright.reconcile.offering import Answered
 
 __all__ = ["workspaces"]
 
 
 def workspaces(  # noqa: PLR0917 - options of a command are no positional arguments
-    issuer: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="keyissuer/NAME or clusterkeyissuer/NAME; NAME alone: the namespace's KeyIssuer, else the ClusterKeyIssuer. "
-            "Default: all that the namespace can use.",
-        ),
-    ] = None,
+    issuer: IssuerOption = None,
     output: OutputOption = OutputFormat.TABLE,
     namespace: NamespaceOption = None,
     context: ContextOption = None,
@@ -53,6 +46,7 @@ def workspaces(  # noqa: PLR0917 - options of a command are no positional argume
       keywright workspaces --issuer clusterkeyissuer/mistral -n search -o json
     """
     from keywright.bootstrap import Reach  # noqa: PLC0415 - --help does not wait for the imports
+    from keywright.planning.used import called_in  # noqa: PLC0415
 
     reach = Reach(kubeconfig, context, namespace, allow_insecure_issuers=allow_insecure_issuers)
     answers, where = asyncio.run(_look(reach, issuer))
@@ -61,7 +55,7 @@ def workspaces(  # noqa: PLR0917 - options of a command are no positional argume
         if answered.error is not None:
             kind, _, name = answered.issuer
             said = str(answered.error).removeprefix(f"{kind.lower()}/{name}").lstrip(": ")
-            typer.echo(f"keywright: {_called(answered.issuer)}: {said}", err=True)
+            typer.echo(f"keywright: {called_in(answered.issuer)}: {said}", err=True)
     if any(answered.error for answered in answers):
         raise typer.Exit(1)
 
@@ -78,6 +72,7 @@ async def _look(reach: Reach, issuer: str | None) -> tuple[list[Answered], str]:
 
 def _show(answers: Sequence[Answered], namespace: str, output: OutputFormat) -> None:
     from keywright.cli.output import say, say_document, say_table  # noqa: PLC0415 - as above
+    from keywright.planning.used import called_in  # noqa: PLC0415
 
     if output is not OutputFormat.TABLE:
         say_document(output, {"namespace": namespace, "workspaces": [d for a in answers for d in _documents(a)]})
@@ -89,7 +84,7 @@ def _show(answers: Sequence[Answered], namespace: str, output: OutputFormat) -> 
         if not first:
             say("")
         first = False
-        say(f"{_called(answered.issuer)}, for ApiKeys in namespace {namespace}:")
+        say(f"{called_in(answered.issuer)}, for ApiKeys in namespace {namespace}:")
         has_limits = any(offer.limits not in ("", "any") for offer in answered.offers)
         rows = [(o.workspace.name, o.workspace.id, o.use, *([o.limits] if has_limits else [])) for o in answered.offers]
         say_table(("NAME", "ID", "MAY BE NAMED", *(["LIMITS"] if has_limits else [])), rows, whole=("ID",))
@@ -109,8 +104,3 @@ def _documents(answered: Answered) -> list[dict[str, Any]]:
         }
         for offer in answered.offers
     ]
-
-
-def _called(ref: Ref) -> str:
-    kind, namespace, name = ref
-    return f"{kind.lower()}/{name}" + (f" in {namespace}" if namespace else "")

@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from keywright.api.apikey import called
-from keywright.api.base import Condition
 from keywright.api.reasons import REMEDIES, Reason
 from keywright.api.report import (
     FleetReport,
@@ -27,52 +26,31 @@ from keywright.api.report import (
 )
 from keywright.planning.places import named, place_of
 from keywright.planning.spans import span
-from keywright.planning.standing import WEEK, Seen, Trouble, notices, sentence, state_of, trouble_of
+from keywright.planning.standing import (
+    WEEK,
+    Seen,
+    Trouble,
+    notices,
+    remedy_of_used,
+    state_of,
+    trouble_of,
+    trouble_of_used,
+)
+from keywright.planning.used import Ref, counted_in, ready_of
 from keywright.planning.why import why
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from keywright.api.report import EventReport, Severity
+    from keywright.planning.leases import Lease
 
-__all__ = ["Lease", "Read", "Ref", "detailed", "key_report", "operator_of", "report_of", "used_by"]
+__all__ = ["Read", "detailed", "key_report", "operator_of", "report_of"]
 
-Ref = tuple[str, str | None, str]
-"""Kind, namespace (None: of a cluster kind) and name of an issuer or a store."""
-
-_BY_ITSELF: Final = frozenset({Reason.ISSUER_UNAVAILABLE, Reason.ISSUER_RATE_LIMITED, Reason.STORE_UNAVAILABLE})
-"""What an issuer or a store gets over without a person."""
 _ORDER: Final[dict[Severity, int]] = {"NeedsPerson": 0, "Retrying": 1, "Notice": 2}
 _FOREVER: Final = datetime.max.replace(tzinfo=UTC)
-_STALE: Final = timedelta(minutes=1)
-"""A Lease that is as old as this, or as four of its durations, is nobody's: clocks may differ by some seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The right to act, as it stands in the cluster."""
-
-    place: str
-    holder: str
-    renewed_at: datetime | None
-    seconds: float
-
-    @classmethod
-    def of(cls, obj: Mapping[str, Any]) -> Lease:
-        """From its JSON."""
-        metadata, spec = obj["metadata"], obj.get("spec") or {}
-        renewed = spec.get("renewTime")
-        return cls(
-            place=f"{metadata['namespace']}/{metadata['name']}",
-            holder=spec.get("holderIdentity") or "",
-            renewed_at=datetime.fromisoformat(renewed).astimezone(UTC) if renewed else None,
-            seconds=spec.get("leaseDurationSeconds") or 15,
-        )
-
-    def fresh(self, now: datetime) -> bool:
-        """Whether somebody holds it."""
-        longest = max(_STALE, timedelta(seconds=4 * self.seconds))
-        return bool(self.holder) and self.renewed_at is not None and now - self.renewed_at < longest
+_DOUBT: Final = timedelta(seconds=45)
+"""The apiserver is not asked for the time: this machine's may be so far from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +67,7 @@ class Read:
 def report_of(read: Read, now: datetime) -> FleetReport:
     """The whole answer."""
     keys = sorted((key_report(seen, now) for seen in read.api_keys), key=_due)
-    issuers: Counter[Ref] = Counter(ref for seen in read.api_keys for ref in _issuer_of(seen))
-    stores: Counter[Ref] = Counter(ref for seen in read.api_keys for ref in _store_of(seen))
+    used = sorted(Counter(ref for seen in read.api_keys for ref in seen.uses).items(), key=str)
     operator = operator_of(read, now)
     return FleetReport(
         at=now.replace(microsecond=0),
@@ -106,8 +83,8 @@ def report_of(read: Read, now: datetime) -> FleetReport:
         operator=operator,
         problems=_problems(read, operator, now),
         api_keys=keys,
-        issuers=[_used(ref, read.used.get(ref), count) for ref, count in sorted(issuers.items(), key=str)],
-        stores=[_used(ref, read.used.get(ref), count) for ref, count in sorted(stores.items(), key=str)],
+        issuers=[_used(ref, read.used.get(ref), count) for ref, count in used if ref[0].endswith("Issuer")],
+        stores=[_used(ref, read.used.get(ref), count) for ref, count in used if ref[0].endswith("Store")],
         unread=list(read.unread),
     )
 
@@ -161,7 +138,7 @@ def key_report(seen: Seen, now: datetime) -> KeyReport:
 
 def operator_of(read: Read, now: datetime) -> OperatorReport:
     """Whether anything seems to be at work."""
-    fresh = next((lease for lease in read.leases if lease.fresh(now)), None)
+    fresh = next((lease for lease in read.leases if lease.is_held(now, _DOUBT)), None)
     lease = fresh or next(iter(read.leases), None)
     if lease is None:
         return OperatorReport(state="Unknown")
@@ -169,27 +146,8 @@ def operator_of(read: Read, now: datetime) -> OperatorReport:
         state="Working" if fresh else "Silent",
         holder=lease.holder or None,
         lease=lease.place,
-        renewed_at=lease.renewed_at,
+        renewed_at=lease.at,
     )
-
-
-def used_by(seen: Seen) -> list[Ref]:
-    """The issuer and the store that an ApiKey names."""
-    return [*_issuer_of(seen), *_store_of(seen)]
-
-
-def _issuer_of(seen: Seen) -> list[Ref]:
-    if seen.spec is None:
-        return []
-    ref = seen.spec.issuer_ref
-    return [(ref.kind, None if ref.kind.startswith("Cluster") else seen.namespace, ref.name)]
-
-
-def _store_of(seen: Seen) -> list[Ref]:
-    if seen.spec is None or seen.spec.target.vault is None:
-        return []
-    ref = seen.spec.target.vault.store_ref
-    return [(ref.kind, None if ref.kind.startswith("Cluster") else seen.namespace, ref.name)]
 
 
 def _problems(read: Read, operator: OperatorReport, now: datetime) -> list[Problem]:
@@ -200,15 +158,13 @@ def _problems(read: Read, operator: OperatorReport, now: datetime) -> list[Probl
     if unanswered or operator.state == "Silent":
         found.append(_idle(operator, unanswered, now))
     explained: set[str] = {seen.uid for seen, _ in unanswered}
-    for ref in sorted({ref for seen in read.api_keys for ref in used_by(seen)}, key=str):
-        condition = _ready_of(read.used.get(ref))
-        if condition is None or condition.status != "False":
+    for ref in sorted({ref for seen in read.api_keys for ref in seen.uses if ref in read.used}, key=str):
+        trouble = trouble_of_used(read.used[ref])
+        if trouble is None:
             continue
-        held = [
-            (s, t) for s, t in troubles if ref in used_by(s) and t.reason == condition.reason and s.uid not in explained
-        ]
-        explained |= {seen.uid for seen, _ in held}
-        found.append(_of_used(ref, read.used[ref], condition, [seen for seen, _ in held]))
+        held = [s for s, own in troubles if ref in s.uses and own.reason is trouble.reason and s.uid not in explained]
+        explained |= {seen.uid for seen in held}
+        found.append(_of_used(ref, read.used[ref], trouble, held))
     groups: defaultdict[tuple[Severity, Reason, str], list[tuple[Seen, Trouble]]] = defaultdict(list)
     for seen, trouble in troubles:
         if seen.uid not in explained:
@@ -219,7 +175,7 @@ def _problems(read: Read, operator: OperatorReport, now: datetime) -> list[Probl
     for (severity, reason, message), members in groups.items():
         since = min((trouble.since for _, trouble in members if trouble.since), default=None)
         found.append(_problem(Trouble(severity, reason, message, since), [seen for seen, _ in members]))
-    found += [_strays(ref, obj) for ref, obj in read.used.items() if _count(obj, "strays")]
+    found += [_strays(ref, obj) for ref, obj in read.used.items() if counted_in(obj, "strays")]
     return sorted(found, key=_pressing)
 
 
@@ -271,31 +227,18 @@ def _idle(operator: OperatorReport, unanswered: list[tuple[Seen, Trouble]], now:
     return _problem(Trouble("NeedsPerson", Reason.NOT_OBSERVED, text, since), [seen for seen, _ in unanswered])
 
 
-def _of_used(ref: Ref, obj: Mapping[str, Any], condition: Condition, held: list[Seen]) -> Problem:
-    reason = Reason.of(condition.reason, Reason.ISSUER_INVALID)
-    severity: Severity = "Retrying" if reason in _BY_ITSELF else "NeedsPerson"
-    name = called(ref[0], ref[2])
-    text = condition.message if name in condition.message else f"{name}: {condition.message}"
-    problem = _problem(Trouble(severity, reason, sentence(text), condition.last_transition_time), held, ref)
-    secret = _admin_secret(obj) if reason in (Reason.ADMIN_KEY_MISSING, Reason.ADMIN_KEY_REFUSED) else None
-    return problem.model_copy(update={"remedy": f"{problem.remedy} It is {secret}."}) if secret else problem
-
-
-def _admin_secret(obj: Mapping[str, Any]) -> str | None:
-    """The Secret with an issuer's admin key, by its name."""
-    ref = ((obj.get("spec") or {}).get("mistral") or {}).get("adminKeySecretRef") or {}
-    namespace = ref.get("namespace") or obj["metadata"].get("namespace")
-    return f"Secret {namespace}/{ref['name']}, data key {ref.get('key')}" if "name" in ref else None
+def _of_used(ref: Ref, obj: Mapping[str, Any], trouble: Trouble, held: list[Seen]) -> Problem:
+    return _problem(trouble, held, ref).model_copy(update={"remedy": remedy_of_used(obj, trouble.reason)})
 
 
 def _strays(ref: Ref, obj: Mapping[str, Any]) -> Problem:
-    count = _count(obj, "strays") or 0
+    count = counted_in(obj, "strays") or 0
     keys = "1 live key that no ApiKey names" if count == 1 else f"{count} live keys that no ApiKey names"
     return _problem(Trouble("Notice", Reason.STRAY_KEY, f"{called(ref[0], ref[2])} lists {keys}."), [], ref)
 
 
 def _used(ref: Ref, obj: Mapping[str, Any] | None, count: int) -> UsedReport:
-    condition = _ready_of(obj)
+    condition = ready_of(obj)
     return UsedReport(
         kind=ref[0],
         namespace=ref[1],
@@ -304,19 +247,9 @@ def _used(ref: Ref, obj: Mapping[str, Any] | None, count: int) -> UsedReport:
         reason=condition.reason if condition else None,
         message=condition.message if condition else None,
         api_keys=count,
-        keys=_count(obj, "keys"),
-        strays=_count(obj, "strays"),
+        keys=counted_in(obj, "keys"),
+        strays=counted_in(obj, "strays"),
     )
-
-
-def _ready_of(obj: Mapping[str, Any] | None) -> Condition | None:
-    conditions = ((obj or {}).get("status") or {}).get("conditions") or ()
-    return next((Condition.model_validate(c) for c in conditions if c.get("type") == "Ready"), None)
-
-
-def _count(obj: Mapping[str, Any] | None, name: str) -> int | None:
-    count = ((obj or {}).get("status") or {}).get(name)
-    return count if isinstance(count, int) else None
 
 
 def _due(key: KeyReport) -> tuple[datetime, str, str]:

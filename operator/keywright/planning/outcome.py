@@ -14,6 +14,7 @@ from keywright.api.reasons import Reason
 from keywright.planning import rollouts, schedule
 from keywright.planning.fit import works
 from keywright.planning.places import named
+from keywright.planning.spans import exact
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -97,7 +98,7 @@ def steady(s: Situation) -> ApiKeyStatus:
         status = status.model_copy(update={"renewal_time": min((at for at, _, _ in _by_time(s)), default=None)})
         s = s.with_status(status)
     place = named(status.target.name if status.target else None)
-    ends = f"works until {_time(status.expires_at)}" if status.expires_at else "never expires"
+    ends = f"works until {exact(status.expires_at)}" if status.expires_at else "never expires"
     message = f"Key {status.masked_key} stands in {place} and {ends}."
     if status.expires_at and s.now > status.expires_at:
         return _over(s, status.expires_at)
@@ -138,7 +139,7 @@ def _over(s: Situation, end: datetime) -> ApiKeyStatus:
     """Time does not renew the key, and its last day is over all the same: the issuer's policy gave less than was asked."""
     issuer = called(s.status.issuer.kind, s.status.issuer.name) if s.status.issuer else "The platform"
     message = (
-        f"{issuer} let the key work until {_time(end)} only, and spec.expiry.date is never renewed by time; annotate "
+        f"{issuer} let the key work until {exact(end)} only, and spec.expiry.date is never renewed by time; annotate "
         "keywright.dev/rotate with a new value for another key, or write spec.expiry.validity."
     )
     sayings = [Saying("Ready", "False", Reason.EXPIRED, message), Saying("Stalled", "True", Reason.EXPIRED, message)]
@@ -166,7 +167,11 @@ def next_step(s: Situation) -> NextStep:
         coming += _by_time(s)
     if (end := schedule.fixed_end(spec)) and end >= s.now:
         clamped = status.expires_at is not None and status.expires_at < end
-        why = "The platform's policy lets the key end before expiry.date." if clamped else "expiry.date is over."
+        why = (
+            "The platform's policy lets the key end before expiry.date."
+            if clamped
+            else "The key ends with spec.expiry.date, and time does not renew it."
+        )
         coming.append((min(end, status.expires_at or end), "Expire", why))
     if not coming:
         return NextStep(
@@ -226,7 +231,3 @@ def _condition(s: Situation, saying: Saying, stands: Condition | None) -> Condit
         last_transition_time=since,
         observed_generation=s.observed.subject.generation,
     )
-
-
-def _time(at: datetime) -> str:
-    return at.strftime("%Y-%m-%d %H:%M:%S UTC")

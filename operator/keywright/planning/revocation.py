@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from keywright.planning.places import named
+from keywright.planning.standing import sentence
 from keywright.planning.trigger import Answer, State
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def answer(before: Doomed, seen: Doomed | None, last: Doomed, waited: timedelta)
     stalled = seen.status.condition("Stalled")
     if stalled is not None and stalled.status == "True" and waited >= _LOOKED:
         return Answer(
-            State.FAILED, f"{_sentence(stalled.message)} The deletion stands, and ends by itself once that is mended."
+            State.FAILED, f"{sentence(stalled.message)} The deletion stands, and ends by itself once that is mended."
         )
     if seen.status == before.status and waited >= _SILENT:
         return Answer(
@@ -103,7 +104,7 @@ def answer(before: Doomed, seen: Doomed | None, last: Doomed, waited: timedelta)
     if step is None or step.action != "Release":
         return Answer(State.WAITING, "Its keys are being revoked.")
     at = f" Looked at again at {step.at:%Y-%m-%d %H:%M:%S} UTC." if step.at else ""
-    return Answer(State.WAITING, f"{_sentence(step.reason)}{at}")
+    return Answer(State.WAITING, f"{sentence(step.reason)}{at}")
 
 
 def _gone(last: Doomed, *, recreated: bool) -> Answer:
@@ -122,7 +123,3 @@ def _gone(last: Doomed, *, recreated: bool) -> Answer:
         )
     counted = "all its keys are revoked" if len(ids) > 1 else f"its key {ids[0]} is revoked" if ids else "it had no key"
     return Answer(State.DONE, f"It is gone; {counted}.{again}")
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith(".") else f"{text}."

@@ -1,14 +1,11 @@
-"""Times as people say them: in 12 d, 3 h ago. Pure."""
+"""Times as the apiserver writes them, and as people say them: in 12 d, 3 h ago. Pure."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-__all__ = ["exact", "relative", "span"]
+__all__ = ["exact", "moment", "relative", "span"]
 
 _UNITS: Final = (
     ("y", timedelta(days=365), 2),
@@ -17,6 +14,11 @@ _UNITS: Final = (
     ("min", timedelta(minutes=1), 2),
 )
 """Each with how many of it there must be: 36 h says more than 1 d."""
+
+
+def moment(text: str) -> datetime:
+    """A time of the apiserver's."""
+    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def span(time: timedelta) -> str:

@@ -1,28 +1,43 @@
-"""One ApiKey as a person sees it who has the apiserver's word alone: its state, and what is wrong with it. Pure.
+"""One ApiKey, issuer or store as a person sees it who has the apiserver's word alone: its state, and what is wrong with it. Pure.
 
-Serves commands. Reads what the public interface promises, spec and status, and tells an operator that does not answer from one that
-does. Neighbours: fleet.py puts many together; why.py tells of one in sentences.
+Serves commands: each tells the same of the same object. Reads what the public interface promises, spec and status, and tells an
+operator that does not answer from one that does. Neighbours: fleet.py puts many together; why.py tells of one in sentences;
+diagnosis/ sets it beside what is seen from here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
+from keywright.api.apikey import FINALIZER, called
 from keywright.api.apikey_status import ApiKeyStatus
 from keywright.api.reading import read_spec, read_status
-from keywright.api.reasons import Reason
+from keywright.api.reasons import REMEDIES, Reason
 from keywright.errors import Rejected
-from keywright.planning.spans import exact, span
+from keywright.planning.spans import exact, moment, span
+from keywright.planning.used import ready_of, ref_seen, refs_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from keywright.api.apikey import ApiKeySpec
     from keywright.api.report import KeyState, Severity
+    from keywright.planning.used import Ref
 
-__all__ = ["WEEK", "Seen", "Trouble", "notices", "sentence", "silence", "state_of", "trouble_of"]
+__all__ = [
+    "WEEK",
+    "Seen",
+    "Trouble",
+    "notices",
+    "remedy_of_used",
+    "sentence",
+    "silence",
+    "state_of",
+    "trouble_of",
+    "trouble_of_used",
+]
 
 WEEK: Final = timedelta(days=7)
 """What comes sooner is worth a word."""
@@ -32,14 +47,15 @@ _OVERDUE: Final = timedelta(minutes=5)
 """What is due is done or said to fail within seconds; a queue after a long absence takes minutes."""
 _ATTEMPT: Final = timedelta(minutes=15)
 """The longest that an attempt takes without a word."""
-_OURS: Final = "keywright.dev/revoke"
 _ENDS_BY_ITSELF: Final = frozenset({Reason.DELETING, Reason.WAITING_FOR_LATE_KEYS})
+_GETS_OVER: Final = frozenset({Reason.ISSUER_UNAVAILABLE, Reason.ISSUER_RATE_LIMITED, Reason.STORE_UNAVAILABLE})
+"""What an issuer or a store gets over without a person."""
 _HANDLED: Final = ("keywright.dev/rotate", "keywright.dev/compromised")
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """An ApiKey, read. `unreadable`: what is wrong with it; its spec is None then."""
+    """An ApiKey, read. `uses`: the issuers and the store that it needs. `unreadable`: what is wrong with it; its spec is None then."""
 
     namespace: str
     name: str
@@ -49,6 +65,7 @@ class Seen:
     deleted_at: datetime | None
     finalizers: tuple[str, ...]
     asked: Mapping[str, str]
+    uses: frozenset[Ref]
     spec: ApiKeySpec | None
     status: ApiKeyStatus
     unreadable: str | None
@@ -70,18 +87,24 @@ class Seen:
             uid=metadata["uid"],
             generation=metadata.get("generation", 0),
             edited_at=_edited_at(metadata),
-            deleted_at=_time(metadata["deletionTimestamp"]) if "deletionTimestamp" in metadata else None,
+            deleted_at=moment(metadata["deletionTimestamp"]) if "deletionTimestamp" in metadata else None,
             finalizers=tuple(metadata.get("finalizers") or ()),
             asked={name: annotations[name] for name in _HANDLED if name in annotations},
+            uses=refs_named(obj),
             spec=spec,
             status=status,
             unreadable=unreadable,
         )
 
     @property
+    def at(self) -> str:
+        """As namespace/name."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
     def let_go(self) -> bool:
         """Whether it is being deleted, and nothing of keywright holds it any more."""
-        return self.deleted_at is not None and _OURS not in self.finalizers
+        return self.deleted_at is not None and FINALIZER not in self.finalizers
 
     @property
     def ready(self) -> bool:
@@ -172,6 +195,29 @@ def trouble_of(seen: Seen, now: datetime) -> Trouble | None:
     )
 
 
+def trouble_of_used(obj: Mapping[str, Any]) -> Trouble | None:
+    """What an issuer or a store says is wrong with it. `obj` has its kind."""
+    condition = ready_of(obj)
+    if condition is None or condition.status != "False":
+        return None
+    kind, _, name = ref_seen(obj)
+    reason = Reason.of(condition.reason, Reason.ISSUER_INVALID)
+    text = (
+        condition.message if called(kind, name) in condition.message else f"{called(kind, name)}: {condition.message}"
+    )
+    severity: Severity = "Retrying" if reason in _GETS_OVER else "NeedsPerson"
+    return Trouble(severity, reason, sentence(text), condition.last_transition_time)
+
+
+def remedy_of_used(obj: Mapping[str, Any], reason: Reason) -> str:
+    """What to do about it, with the Secret that is to be mended, if one is."""
+    ref = ((obj.get("spec") or {}).get("mistral") or {}).get("adminKeySecretRef") or {}
+    if reason not in {Reason.ADMIN_KEY_MISSING, Reason.ADMIN_KEY_REFUSED} or "name" not in ref:
+        return REMEDIES[reason]
+    namespace = ref.get("namespace") or obj["metadata"].get("namespace")
+    return f"{REMEDIES[reason]} It is Secret {namespace}/{ref['name']}, data key {ref.get('key')}."
+
+
 def notices(seen: Seen, now: datetime) -> list[Trouble]:
     """What is worth knowing though nothing is wrong."""
     status, found = seen.status, []
@@ -213,8 +259,4 @@ def _unended(seen: Seen) -> bool:
 def _edited_at(metadata: Mapping[str, Any]) -> datetime:
     """When anything but the status was written last, as far as managedFields tell."""
     times = [e["time"] for e in metadata.get("managedFields") or () if "time" in e and e.get("subresource") != "status"]
-    return _time(max([metadata["creationTimestamp"], *times]))
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
+    return moment(max([metadata["creationTimestamp"], *times]))

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from keywright.planning import schedule
 from keywright.planning.places import named
+from keywright.planning.spans import exact
+from keywright.planning.standing import sentence
 from keywright.planning.transitions import MOST_PREVIOUS
 
 if TYPE_CHECKING:
@@ -97,9 +99,9 @@ def prospect(trigger: Trigger, standing: Standing, now: datetime) -> str:
     span = schedule.overlap_of(spec)
     ends = min(now + span, status.expires_at or now + span)
     if span and spec.rotation and spec.rotation.restart:
-        fate = f"works on until {_time(ends)} and until the workloads are rolled (rotation.overlap {overlap})"
+        fate = f"works on until {exact(ends)} and until the workloads are rolled (rotation.overlap {overlap})"
     elif span:
-        fate = f"works on until {_time(ends)} (rotation.overlap {overlap})"
+        fate = f"works on until {exact(ends)} (rotation.overlap {overlap})"
     else:
         fate = f"is revoked at once (rotation.overlap {overlap}): whoever still holds it then fails"
     text = f"{new}; {current} {fate}."
@@ -120,10 +122,10 @@ def hindrance(standing: Standing, now: datetime) -> str | None:
         return "It is suspended: nothing is issued until spec.suspend is false."
     stalled = status.condition("Stalled")
     if stalled is not None and stalled.status == "True":
-        return _sentence(stalled.message)
+        return sentence(stalled.message)
     if status.next_attempt_at is not None and status.next_attempt_at > now:
         why = f": {status.next.reason}" if status.next else ""
-        return _sentence(f"The pause after a failed attempt lasts until {_time(status.next_attempt_at)}{why}")
+        return sentence(f"The pause after a failed attempt lasts until {exact(status.next_attempt_at)}{why}")
     return None
 
 
@@ -160,9 +162,9 @@ def _answered(request: Request, standing: Standing) -> Answer:
         left = [p.key_id for p in status.previous if p.key_id in old]
         if left:
             if (stalled := status.condition("Stalled")) is not None and stalled.status == "True":
-                return Answer(State.FAILED, _sentence(stalled.message))
+                return Answer(State.FAILED, sentence(stalled.message))
             revoking = status.next.reason if status.next and status.next.action == "Revoke" else ""
-            return Answer(State.WAITING, _sentence(revoking or f"Revoking key {', '.join(left)}"))
+            return Answer(State.WAITING, sentence(revoking or f"Revoking key {', '.join(left)}"))
     stands = f"Key {status.masked_key} stands in {standing.place}"
     if status.key_id == before.key_id:
         return Answer(State.DONE, f"{stands}. It was made seconds before this was asked, and answers it too.")
@@ -174,7 +176,7 @@ def _answered(request: Request, standing: Standing) -> Answer:
         older = len(before.previous)
         more = f" and {_counted(older)}" if older else ""
         return Answer(State.DONE, f"{stands}; {old_one}{more} {'are' if older else 'is'} revoked.")
-    return Answer(State.DONE, f"{stands}; {old_one} {f'works until {_time(until)}' if until else 'is revoked'}.")
+    return Answer(State.DONE, f"{stands}; {old_one} {f'works until {exact(until)}' if until else 'is revoked'}.")
 
 
 def _unanswered(request: Request, standing: Standing, waited: timedelta, now: datetime) -> Answer:
@@ -189,7 +191,7 @@ def _unanswered(request: Request, standing: Standing, waited: timedelta, now: da
     stalled = status.condition("Stalled")
     if stalled is not None and stalled.status == "True" and (changed or waited >= _LOOKED):
         return Answer(
-            State.FAILED, f"{_sentence(stalled.message)} The request stands, and is answered once that is mended."
+            State.FAILED, f"{sentence(stalled.message)} The request stands, and is answered once that is mended."
         )
     if not changed and waited >= _SILENT and hindrance(standing, now) is None:
         return Answer(
@@ -204,20 +206,11 @@ def _waiting_for(standing: Standing, otherwise: str) -> str:
     """What the status says of the wait: a retry or a pause before all else."""
     status = standing.status
     if status.next is not None and status.next.action == "Retry":
-        at = f" Tried again at {_time(status.next.at)}." if status.next.at else ""
-        return f"{_sentence(status.next.reason)}{at}"
+        at = f" Tried again at {exact(status.next.at)}." if status.next.at else ""
+        return f"{sentence(status.next.reason)}{at}"
     reconciling = status.condition("Reconciling")
-    return _sentence(reconciling.message) if status.attempt is None and reconciling is not None else otherwise
-
-
-def _sentence(text: str) -> str:
-    """Some of the status's messages are whole sentences, and some are an error's words."""
-    return text if text.endswith(".") else f"{text}."
+    return sentence(reconciling.message) if status.attempt is None and reconciling is not None else otherwise
 
 
 def _counted(older: int) -> str:
     return "one older key" if older == 1 else f"{older} older keys"
-
-
-def _time(at: datetime) -> str:
-    return at.strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from keywright.api.apikey import called
-from keywright.api.base import Condition
 from keywright.api.reasons import EXPLANATIONS, REMEDIES, Reason
 from keywright.planning import rollouts
 from keywright.planning.places import named, place_of
 from keywright.planning.spans import exact, relative, span
-from keywright.planning.standing import notices, sentence, state_of, trouble_of
+from keywright.planning.standing import notices, sentence, state_of, trouble_of, trouble_of_used
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,9 +41,10 @@ def why(seen: Seen, used: Iterable[Mapping[str, Any]], operator: OperatorReport,
             keys = ", ".join(attempt.in_use)
             said.append(f"An interrupted attempt left key {keys}, and somebody uses it. {REMEDIES[Reason.STRAY_KEY]}")
     for obj in used:
-        if (text := _unusable(obj)) is not None and not any(text in sentence_ for sentence_ in said):
-            name = called(obj["kind"], obj["metadata"]["name"])
-            said.append(text if text.startswith(name) else f"{name} is not ready: {text}")
+        trouble = trouble_of_used(obj)
+        if trouble is not None:
+            own = trouble.message.removeprefix(f"{called(obj['kind'], obj['metadata']['name'])}: ")
+            said += [] if any(own in sentence_ for sentence_ in said) else [trouble.message]
     return said
 
 
@@ -168,12 +168,3 @@ def _older(seen: Seen, now: datetime) -> list[str]:
             )
     pending = status.rollout.pending if status.rollout else []
     return said + [f"{called(e.kind, e.name)} is not rolled: it {e.trouble}." for e in pending if e.trouble]
-
-
-def _unusable(obj: Mapping[str, Any]) -> str | None:
-    """What an issuer or a store says of itself where it cannot be used."""
-    conditions = (obj.get("status") or {}).get("conditions") or ()
-    ready = next((Condition.model_validate(c) for c in conditions if c.get("type") == "Ready"), None)
-    if ready is None or ready.status != "False":
-        return None
-    return sentence(ready.message)

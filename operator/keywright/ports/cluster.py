@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
+from keywright.api.apikey import FINALIZER
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -16,10 +18,8 @@ if TYPE_CHECKING:
     from keywright.api.base import ConfigMapKeyRef, SecretKeyRef
     from keywright.keys import ResourceKey, SecretValue
 
-__all__ = ["FINALIZER", "IN_USE", "Cluster", "EventNote", "Object", "finalizer_of"]
+__all__ = ["IN_USE", "Cluster", "EventNote", "Object", "finalizer_of"]
 
-FINALIZER: Final = "keywright.dev/revoke"
-"""What keeps a deleted ApiKey until its keys are revoked."""
 IN_USE: Final = "keywright.dev/in-use"
 """What keeps a deleted issuer until no ApiKey names it any more."""
 

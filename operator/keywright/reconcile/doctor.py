@@ -17,8 +17,11 @@ from keywright.errors import KeywrightError, Terminal, Unauthorized, Unavailable
 from keywright.planning.diagnosis import clocks, fleet, kinds, reaching, rights, running
 from keywright.planning.diagnosis.clocks import Reading
 from keywright.planning.diagnosis.finding import Check, Finding, State, halves, note, ok, ordered, wrong
-from keywright.planning.diagnosis.reaching import Look, Waiting, ref_seen
+from keywright.planning.diagnosis.reaching import Look, Waiting
 from keywright.planning.diagnosis.running import Operators
+from keywright.planning.leases import SYSTEM, Lease
+from keywright.planning.standing import Seen
+from keywright.planning.used import ref_seen
 from keywright.reconcile.credentials import read_credentials
 from keywright.reconcile.stores import read_store
 
@@ -29,8 +32,8 @@ if TYPE_CHECKING:
 
     from keywright.api.keyissuer import KeyIssuerSpec
     from keywright.keys import SecretValue
-    from keywright.planning.diagnosis.reaching import Ref
     from keywright.planning.diagnosis.rights import Right
+    from keywright.planning.used import Ref
     from keywright.ports.cluster import Cluster, Object
     from keywright.ports.inspection import Inspection
     from keywright.ports.issuer import IssuerFactory
@@ -48,7 +51,6 @@ _HALF: Final = timedelta(seconds=0.5)
 """A Date header has whole seconds: on average it is half a second old."""
 _NAMED: Final = 3
 """What a line names of all that is waited for."""
-_SYSTEM: Final = "keywright-system"
 _ISSUERS: Final = ("KeyIssuer", "ClusterKeyIssuer")
 _STORES: Final = ("VaultStore", "ClusterVaultStore")
 
@@ -60,10 +62,11 @@ class Examined(NamedTuple):
     namespace: str | None
 
 
-class _Seen(NamedTuple):
+class _Found(NamedTuple):
     """What there is; a kind that may not be listed is absent, and told of."""
 
     objects: Mapping[str, Sequence[Object]]
+    api_keys: Sequence[Seen]
     operators: Operators
 
     def of(self, *of_kinds: str) -> list[Object]:
@@ -115,7 +118,7 @@ class Doctor:
             self._all(seen.of(*_ISSUERS), self._issuer),
             self._all(seen.of(*_STORES), self._store),
             self._operator(seen),
-            self._ending(fleet.hanging(seen.of("ApiKey"), now)),
+            self._ending(fleet.hanging(seen.api_keys, now)),
         )
         findings = [ok(Check.APISERVER, f"the apiserver {version} answers"), *blind, *of_kinds, *of_caller, *of_rights]
         findings += self._told_of(seen, issuers, stores, ending, now)
@@ -128,7 +131,7 @@ class Doctor:
 
     def _told_of(
         self,
-        seen: _Seen,
+        seen: _Found,
         issuers: Sequence[tuple[Object, _Here]],
         stores: Sequence[tuple[Object, Look]],
         ending: frozenset[str],
@@ -136,7 +139,7 @@ class Doctor:
     ) -> list[Finding]:
         """What the objects tell, and the looks at what they name."""
         findings: list[Finding] = []
-        api_keys = seen.of("ApiKey")
+        api_keys = seen.api_keys
         waiting = reaching.waiting_for(api_keys)
         broken: list[Ref] = []
         for found, here in issuers:
@@ -174,7 +177,7 @@ class Doctor:
             return None
         return Reading(whose, at + _HALF - (begun + (self._clock() - begun) / 2))
 
-    async def _objects(self, namespace: str | None) -> tuple[_Seen, list[Finding]]:
+    async def _objects(self, namespace: str | None) -> tuple[_Found, list[Finding]]:
         told: list[Finding] = []
         wanted = ("ApiKey", *_ISSUERS, *_STORES)
         listed, deployments, leases = await asyncio.gather(
@@ -192,7 +195,9 @@ class Doctor:
         if leases is None:
             text = "you may not see whether an operator leads"
             told.append(note(Check.OPERATOR, text, "ask for list on leases.coordination.k8s.io in keywright-system"))
-        return _Seen(objects, Operators(deployments, leases)), told
+        api_keys = [Seen.of(found) for found in objects.get("ApiKey", ())]
+        operators = Operators(deployments, None if leases is None else [Lease.of(lease) for lease in leases])
+        return _Found(objects, api_keys, operators), told
 
     async def _those(self, kind: str, namespace: str | None, told: list[Finding]) -> Sequence[Object] | None:
         try:
@@ -207,7 +212,7 @@ class Doctor:
         """Of the whole cluster where that is allowed, else where operators of this namespace lie; None: it is not."""
         found: dict[str, Object] = {}
         denied = False
-        for place in (None, _SYSTEM, namespace):
+        for place in (None, SYSTEM, namespace):
             try:
                 for one in await self._in_time(f"{kind}s", self._inspection.operators(place, kind)):
                     found[one["metadata"]["uid"]] = one
@@ -217,7 +222,7 @@ class Doctor:
                 if place is None:
                     break
         mine = [
-            one for one in found.values() if namespace is None or one["metadata"]["namespace"] in (_SYSTEM, namespace)
+            one for one in found.values() if namespace is None or one["metadata"]["namespace"] in (SYSTEM, namespace)
         ]
         return mine if mine or not denied else None
 
@@ -243,7 +248,7 @@ class Doctor:
         except KeywrightError as error:
             return [_failed(Check.RIGHTS, error)]
 
-    async def _operator(self, seen: _Seen) -> list[Finding]:
+    async def _operator(self, seen: _Found) -> list[Finding]:
         """The rights of each operator that is seen, and those that namespaces give besides."""
         found: list[Finding] = []
         api_keys = seen.of("ApiKey")
@@ -318,8 +323,8 @@ class Doctor:
             return Look(error)
         return Look()
 
-    async def _ending(self, held: Sequence[Mapping[str, Any]]) -> frozenset[str]:
-        spaces = sorted({seen["metadata"]["namespace"] for seen in held})
+    async def _ending(self, held: Sequence[Seen]) -> frozenset[str]:
+        spaces = sorted({seen.namespace for seen in held})
         try:
             answers = await self._in_time("namespaces", _gathered(spaces, self._inspection.is_ending))
         except KeywrightError:

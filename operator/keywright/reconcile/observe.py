@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from keywright.api.apikey import FINALIZER
 from keywright.api.reading import read_spec, read_status
 from keywright.api.reasons import Reason
 from keywright.errors import Ambiguous, Conflict, RateLimited, Rejected, Retryable, Terminal, Unavailable
@@ -13,7 +14,6 @@ from keywright.keys import KeyId, ResourceKey
 from keywright.planning.layout import beside
 from keywright.planning.observed import Absent, Fact, Observed, Present, Refusal, Rewriting, Sought, Subject
 from keywright.planning.places import in_vault, place_of
-from keywright.ports.cluster import FINALIZER
 from keywright.reconcile.directory import ref_of
 
 if TYPE_CHECKING:

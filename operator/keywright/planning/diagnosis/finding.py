@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
 
-__all__ = ["Check", "Finding", "State", "ago", "counted", "folded", "halves", "note", "ok", "ordered", "wrong"]
+__all__ = ["Check", "Finding", "State", "clause", "counted", "folded", "halves", "note", "ok", "ordered", "wrong"]
 
 _NAMED: Final = 3
 """Things of one kind that a line names, and lines of one kind that a screen shows: what to do is the same for all."""
@@ -112,10 +110,6 @@ def halves(message: str) -> tuple[str, str]:
     return what, remedy
 
 
-def ago(then: datetime, now: datetime) -> str:
-    """How long: `40 s`, `12 min`, `5 h`, `3 d`."""
-    seconds = max((now - then) / timedelta(seconds=1), 0.0)
-    for unit, size in (("d", 172800), ("h", 7200), ("min", 120)):
-        if seconds >= size:
-            return f"{seconds / {'d': 86400, 'h': 3600, 'min': 60}[unit]:.0f} {unit}"
-    return f"{seconds:.0f} s"
+def clause(remedy: str) -> str:
+    """A remedy of api/reasons.py, a sentence, as the doctor writes one."""
+    return f"{remedy[0].lower()}{remedy[1:].removesuffix('.')}"

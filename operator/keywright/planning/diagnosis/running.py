@@ -6,26 +6,22 @@ ApiKeys that are answered are the sign that it works.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from keywright.planning.diagnosis.finding import Check, ago, counted, note, ok, wrong
+from keywright.planning.diagnosis.finding import Check, counted, note, ok, wrong
+from keywright.planning.leases import EVERYWHERE, NAMESPACED, SYSTEM
+from keywright.planning.spans import span
+from keywright.planning.standing import silence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime, timedelta
 
     from keywright.planning.diagnosis.finding import Finding
+    from keywright.planning.leases import Lease
+    from keywright.planning.standing import Seen
 
-__all__ = ["Account", "Operators", "accounts", "is_served", "moment", "of_operators", "operators_ahead", "unanswered"]
-
-_SYSTEM: Final = "keywright-system"
-_EVERYWHERE: Final = "keywright"
-_NAMESPACED: Final = "keywright-namespaced"
-"""Names of Leases, as the election has them."""
-_LATE: Final = 1.2
-"""Durations of a Lease after which somebody else would have taken over."""
-_ANSWERS: Final = timedelta(seconds=30)
-"""An operator that works has looked by then, also where a call to the platform takes its whole time."""
+__all__ = ["Account", "Operators", "accounts", "is_served", "of_operators", "operators_ahead", "unanswered"]
 
 
 class Account(NamedTuple):
@@ -48,15 +44,7 @@ class Operators(NamedTuple):
     """The Deployments and Leases that carry keywright's label. None: the caller may not see them."""
 
     deployments: Sequence[Mapping[str, Any]] | None
-    leases: Sequence[Mapping[str, Any]] | None
-
-
-def moment(text: str | None) -> datetime | None:
-    """A time of the apiserver's; None where there is none that can be read."""
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC) if text else None
-    except ValueError:
-        return None
+    leases: Sequence[Lease] | None
 
 
 def accounts(operators: Operators) -> list[Account]:
@@ -71,10 +59,9 @@ def accounts(operators: Operators) -> list[Account]:
         everywhere = not any(text.split("=")[0] in ("--namespace", "-n") for text in arguments)
         found[namespace] = Account(namespace, template.get("serviceAccountName", "default"), everywhere)
     for lease in operators.leases or ():
-        namespace, name = lease["metadata"]["namespace"], lease["metadata"]["name"]
-        if name in (_EVERYWHERE, _NAMESPACED):
-            found.setdefault(namespace, Account(namespace, "keywright", name == _EVERYWHERE))
-    return list(found.values()) or [Account(_SYSTEM, "keywright", everywhere=True)]
+        if lease.name in {EVERYWHERE, NAMESPACED}:
+            found.setdefault(lease.namespace, Account(lease.namespace, "keywright", lease.name == EVERYWHERE))
+    return list(found.values()) or [Account(SYSTEM, "keywright", everywhere=True)]
 
 
 def operators_ahead(operators: Operators) -> list[tuple[str, timedelta]]:
@@ -82,50 +69,38 @@ def operators_ahead(operators: Operators) -> list[tuple[str, timedelta]]:
     found = []
     several = len(operators.leases or ()) > 1
     for lease in operators.leases or ():
-        renewed, written = _renewed(lease), _written(lease)
-        if renewed and written and (lease.get("spec") or {}).get("holderIdentity"):
-            found.append((f"the operator{f' ({_named(lease)})' if several else ''}", renewed - written))
+        if lease.renewed_at and lease.written_at and lease.holder:
+            whose = f"the operator{f' ({lease.place})' if several else ''}"
+            found.append((whose, lease.renewed_at - lease.written_at))
     return found
 
 
-def unanswered(api_keys: Iterable[Mapping[str, Any]], now: datetime) -> list[str]:
-    """ApiKeys that no operator has looked at since they were changed, though there was time to. `now`: the apiserver's."""
-    late = []
-    for seen in api_keys:
-        meta = seen["metadata"]
-        answered = _answered(seen)
-        times = [moment(entry.get("time")) for entry in meta.get("managedFields") or ()]
-        times += [moment(meta.get("creationTimestamp")), moment(meta.get("deletionTimestamp"))]
-        newest = max((at for at in times if at), default=now)
-        if answered < meta.get("generation", 0) and now - newest > _ANSWERS:
-            late.append(f"{meta['namespace']}/{meta['name']}")
-    return late
+def unanswered(api_keys: Sequence[Seen], now: datetime) -> list[tuple[datetime, str, str]]:
+    """What no operator has answered, though there was time to: since when, what, and of which ApiKey. `now`: the apiserver's."""
+    return [(since, what, seen.at) for seen in api_keys for what, since in filter(None, [silence(seen, now)])]
 
 
-def _answered(seen: Mapping[str, Any]) -> int:
-    """The generation that an operator has looked at last; 0: none."""
-    return int((seen.get("status") or {}).get("observedGeneration", 0))
-
-
-def is_served(operators: Operators, late: Sequence[str], now: datetime) -> bool:
+def is_served(operators: Operators, late: Sequence[object], now: datetime) -> bool:
     """Whether some operator works: a Lease that is held, or, without one, ApiKeys that are answered."""
-    return any(_is_held(lease, now) for lease in operators.leases or ()) or (not operators.leases and not late)
+    return any(lease.is_held(now) for lease in operators.leases or ()) or (not operators.leases and not late)
 
 
-def of_operators(operators: Operators, api_keys: Sequence[Mapping[str, Any]], now: datetime) -> list[Finding]:
+def of_operators(operators: Operators, api_keys: Sequence[Seen], now: datetime) -> list[Finding]:
     """`now`: the apiserver's."""
     late = unanswered(api_keys, now)
-    leads = any(lease["metadata"]["name"] == _EVERYWHERE and _is_held(lease, now) for lease in operators.leases or ())
+    leads = any(lease.name == EVERYWHERE and lease.is_held(now) for lease in operators.leases or ())
     served = is_served(operators, late, now)
     found = [f for d in operators.deployments or () for f in _of_deployment(d, served=served)]
     found += [f for lease in operators.leases or () for f in _of_lease(lease, now, spare=leads)]
     if late:
-        whom = counted(late, "ApiKey")
+        whom = counted((name for _, _, name in late), "ApiKey")
+        since, what, _ = min(late)
+        quiet = f"{what} is not answered for {span(now - since)}"
         if operators.leases and served:
             found.append(
                 wrong(
                     Check.OPERATOR,
-                    f"the operator has not looked at {whom} since the last change",
+                    f"the operator passes over {whom}: {quiet}",
                     "see its log, and docs/runbooks/KeywrightQueueStuck.md",
                 )
             )
@@ -133,11 +108,11 @@ def of_operators(operators: Operators, api_keys: Sequence[Mapping[str, Any]], no
             found.append(
                 wrong(
                     Check.OPERATOR,
-                    f"no operator works: {whom} {'waits' if len(late) == 1 else 'wait'} unanswered, and no Lease tells of one",
-                    f"kubectl apply --server-side -k manifests, then kubectl -n {_SYSTEM} get pods",
+                    f"no operator works: {whom} {'waits' if len(late) == 1 else 'wait'} ({quiet}), and no Lease tells of one",
+                    f"kubectl apply --server-side -k manifests, then kubectl -n {SYSTEM} get pods",
                 )
             )
-    elif not operators.leases and any(_answered(seen) for seen in api_keys):
+    elif not operators.leases and any(seen.status.observed_generation for seen in api_keys):
         none = (
             "" if operators.leases is None else "; no Lease is there (keywright run outside of the cluster takes none)"
         )
@@ -153,27 +128,25 @@ def of_operators(operators: Operators, api_keys: Sequence[Mapping[str, Any]], no
     return found
 
 
-def _of_lease(lease: Mapping[str, Any], now: datetime, *, spare: bool) -> list[Finding]:
+def _of_lease(lease: Lease, now: datetime, *, spare: bool) -> list[Finding]:
     """`spare`: an operator of the whole cluster leads, whoever has left this one."""
-    spec = lease.get("spec") or {}
-    holder, at = spec.get("holderIdentity"), _written(lease) or _renewed(lease)
-    name = _named(lease)
-    look = f"kubectl -n {lease['metadata']['namespace']} get pods, and the log of the one that is to lead"
-    since = f"{ago(at, now)} ago" if at else "at an unknown time"
-    if spare and not _is_held(lease, now):
+    name = lease.place
+    look = f"kubectl -n {lease.namespace} get pods, and the log of the one that is to lead"
+    since = f"{span(now - lease.at)} ago" if lease.at else "at an unknown time"
+    if spare and not lease.is_held(now):
         text = f"the Lease {name} was left {since}, and an operator of the whole cluster leads"
         return [note(Check.OPERATOR, text, "delete it, if no operator of that namespace is to come back")]
-    if not holder:
+    if not lease.holder:
         return [wrong(Check.OPERATOR, f"nobody leads: the Lease {name} was given back {since}", look)]
-    if not _is_held(lease, now):
+    if not lease.is_held(now):
         return [
             wrong(
                 Check.OPERATOR,
-                f"nobody leads: {holder} renewed the Lease {name} last {since}, and it has run out",
+                f"nobody leads: {lease.holder} renewed the Lease {name} last {since}, and it has run out",
                 look,
             )
         ]
-    return [ok(Check.OPERATOR, f"{holder} leads (Lease {name}, renewed {since})")]
+    return [ok(Check.OPERATOR, f"{lease.holder} leads (Lease {name}, renewed {since})")]
 
 
 def _of_deployment(deployment: Mapping[str, Any], *, served: bool) -> list[Finding]:
@@ -191,25 +164,3 @@ def _of_deployment(deployment: Mapping[str, Any], *, served: bool) -> list[Findi
         scale = f"kubectl -n {meta['namespace']} scale deployment {meta['name']} --replicas=2"
         return [(note if served else wrong)(Check.OPERATOR, f"the Deployment {name} is scaled to 0", scale)]
     return [ok(Check.OPERATOR, f"{available} of {wanted} replicas of the Deployment {name} are available")]
-
-
-def _is_held(lease: Mapping[str, Any], now: datetime) -> bool:
-    spec = lease.get("spec") or {}
-    at = _written(lease) or _renewed(lease)
-    lasts = timedelta(seconds=_LATE * (spec.get("leaseDurationSeconds") or 0))
-    return bool(spec.get("holderIdentity")) and at is not None and now - at <= lasts
-
-
-def _renewed(lease: Mapping[str, Any]) -> datetime | None:
-    """By the operator's clock."""
-    return moment((lease.get("spec") or {}).get("renewTime"))
-
-
-def _written(lease: Mapping[str, Any]) -> datetime | None:
-    """The same moment by the apiserver's, in whole seconds."""
-    entries = [e for e in lease["metadata"].get("managedFields") or () if "f:renewTime" in str(e.get("fieldsV1"))]
-    return max((at for e in entries if (at := moment(e.get("time")))), default=None)
-
-
-def _named(lease: Mapping[str, Any]) -> str:
-    return f"{lease['metadata']['namespace']}/{lease['metadata']['name']}"
