@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -71,11 +71,11 @@ async def test_the_operators_rights_are_enough_for_its_lease(plane: Plane, tmp_p
             while lease_in(plane, place)["renewTime"] == before["renewTime"]:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.05)
             first.require(1.0)
-            assert as_people_see_it(plane, place).fresh(datetime.now(UTC))
+            assert as_people_see_it(plane, place).is_held(datetime.now(UTC), timedelta(minutes=1))
             holding.cancel()
             await asyncio.wait((holding,))
             await first.release()
-            assert not as_people_see_it(plane, place).fresh(datetime.now(UTC))
+            assert not as_people_see_it(plane, place).is_held(datetime.now(UTC))
             with pytest.raises(NotLeading):
                 first.require(0)
             await second.acquire()
