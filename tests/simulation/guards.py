@@ -203,6 +203,12 @@ def _no_fresh_look() -> list[tuple[Any, str, Any]]:
     return [(Reconciler, "_up_to_date", blind)]
 
 
+def _clean_unseen() -> list[tuple[Any, str, Any]]:
+    from keywright.reconcile import cleaning  # noqa: PLC0415 - as above
+
+    return [(cleaning, "_may_live", lambda *_: False)]
+
+
 GUARDS: Final[dict[str, Guard]] = {
     "intent": Guard("the attempt is written down before the POST", _no_intent),
     "resourceVersion": Guard("status writes are guarded by resourceVersion", lambda: _unguarded("status")),
@@ -211,6 +217,7 @@ GUARDS: Final[dict[str, Guard]] = {
     "fence": Guard("the target is touched before an attempt is closed", lambda: [(recovery, "_fence", _no)]),
     "record first": Guard("an attempt is closed before its key is revoked", _revoke_before_record),
     "fresh look": Guard("an ApiKey is read once more before a key is revoked", _no_fresh_look),
+    "left place": Guard("no place is cleaned of a key that another writer may have delivered", _clean_unseen),
     "late keys": Guard(
         "keys of closed attempts are looked for", lambda: [(planning, "late_keys", _no), (removal, "late_keys", _no)]
     ),

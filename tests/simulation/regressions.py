@@ -31,6 +31,13 @@ REGRESSIONS: Final[dict[str, History]] = {
         (Act(0.3, "edit label"), Act(5.0, "deafen", 2), Act(0.0, "restore ApiKey", 2), Act(700.0, "edit label")),
         (),
     ),
+    # The spec leaves a place and comes back at once: one operator cleans it by what it has heard, the other has delivered there.
+    "left place": History(
+        "two",
+        (Act(20.0, "edit target", 1), Act(0.0, "edit target")),
+        (Fault("before patch_status of ApiKey", 1, "unavailable"),),
+        4548,
+    ),
     # The platform commits half a minute after its caller gave up.
     "late keys": History("one", (), (Fault("before create", 0, "late", 60.0),)),
     # As before, and the ApiKey is deleted meanwhile.

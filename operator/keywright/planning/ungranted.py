@@ -67,10 +67,12 @@ def _given_back(s: Situation) -> Decision | None:
 
 
 def _unsure(s: Situation, refusal: Refusal) -> Decision | None:
-    """What was said stands, and nothing ends on a guess."""
+    """What was lost is not forgotten, nothing ends on a guess, and Ready keeps telling what the target holds."""
     if s.status.grant_lost_at is None:
         return None
-    return Decision(Wait(look_again(s, refusal)), Reason.GRANT_LOST, "Whether a grant allows the key cannot be seen.")
+    message = f"The key's grant was lost, and whether one allows it by now cannot be seen: {refusal.message}. Until then it stays."
+    status = outcome.refused(s, Reason.GRANT_LOST, message, stalled=True)
+    return _say(s, status, message, look_again(s, refusal))
 
 
 def _end(s: Situation, facts: IssuerFacts, lost: Refusal) -> Decision:

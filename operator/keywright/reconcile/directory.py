@@ -101,15 +101,22 @@ class IssuerDirectory:
         self._looks: Looks[Ref] = Looks()
         self._departed = Departed()
 
-    async def facts(self, key: ResourceKey, spec: ApiKeySpec, status: ApiKeyStatus) -> IssuerFacts | Refusal:
-        """The issuer with this ApiKey's eyes, or why it cannot be used now. Raises NotYet where a first answer takes its time."""
+    async def facts(
+        self, key: ResourceKey, spec: ApiKeySpec, status: ApiKeyStatus, *, making: bool = True
+    ) -> IssuerFacts | Refusal:
+        """The issuer with this ApiKey's eyes, or why it cannot be used now. Raises NotYet where a first answer takes its time.
+
+        `making`: a key is wanted of it, which one that is being deleted refuses; what it grants is read all the same.
+        """
         ref = ref_of(spec.issuer_ref, key.namespace)
         try:
-            self._found(ref, key.namespace, making=True)
+            self._found(ref, key.namespace, making=making)
             known = self._entries.get(ref)
             async with self._looks.at(ref, _say(ref), known.unanswered if known else None):
                 async with self._locks[ref]:
-                    found = self._found(ref, key.namespace, making=True)  # it may have changed while others were served
+                    found = self._found(
+                        ref, key.namespace, making=making
+                    )  # it may have changed while others were served
                     entry, identity = self._entry(ref, found), _identity(ref, found)
                     client = await self._client(entry, ref, key.namespace)
                 client.quiet()  # before an attempt is written down that would be refused

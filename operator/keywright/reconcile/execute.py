@@ -131,7 +131,7 @@ class Executor:
                 observed = await self._rewrite(step, s)
                 return Taken(seen, observed, done=not isinstance(observed.rehearsal, Refusal))
             case CleanTarget():
-                observed = await self._cleaner.clean(step, s)
+                observed = await self._cleaner.clean(step, s, seen)
                 return Taken(seen, observed, done=step.name in observed.cleaned and step.name not in observed.beyond)
             case PruneTarget():
                 observed = await self._cleaner.prune(step, s)

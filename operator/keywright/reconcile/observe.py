@@ -203,7 +203,8 @@ class Observer:
             case Fact.ISSUER:
                 return replace(observed, issuer=await self._directory.facts(key, s.spec, s.status))
             case Fact.GRANT:
-                return replace(observed, maker=await self._directory.facts(key, _as_issued(s), s.status))
+                maker = await self._directory.facts(key, _as_issued(s), s.status, making=False)
+                return replace(observed, maker=maker)
             case Fact.LISTING:
                 if step.issuer is None:
                     raise Rejected("a listing needs an issuer", reason="InvalidSpec")

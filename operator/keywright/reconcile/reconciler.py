@@ -25,6 +25,7 @@ from keywright.planning.steps import (
 )
 from keywright.ports.cluster import EventNote
 from keywright.reconcile.account import Account
+from keywright.reconcile.freshness import require_unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,15 +116,8 @@ class Reconciler:
         return _RESTLESS
 
     async def _up_to_date(self, seen: Object) -> None:
-        """Nothing guards a revocation or a restart but this read: raises Conflict where the ApiKey is another by now.
-
-        A pass may have stood still since it decided, or the watch have gone deaf; a status that was restored meanwhile may name this
-        key as the current one.
-        """
-        meta = seen["metadata"]
-        newest = await self._cluster.refresh(ResourceKey(meta["namespace"], meta["name"]))
-        if newest is None or newest["metadata"]["resourceVersion"] != meta["resourceVersion"]:
-            raise Conflict("it was changed while a key was about to be revoked, or a workload to be restarted")
+        """Nothing guards a revocation or a restart but this read: raises Conflict where the ApiKey is another by now."""
+        await require_unchanged(self._cluster, seen, "a key was about to be revoked, or a workload to be restarted")
 
     async def _unreadable(self, seen: Object, error: Rejected) -> timedelta:
         """Spec or status cannot be read: say so, touch nothing else."""
