@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from tests.ports.faults import Crash
-from tests.reconcile.world import KEY, SECRET, World, a_settled_world
+from tests.reconcile.world import KEY, SECRET, World, a_settled_world, drive
 
 from keywright.errors import Ambiguous, Conflict, Rejected, Unavailable
 from keywright.keys import ResourceKey
@@ -175,3 +175,38 @@ async def test_a_listing_from_before_the_request_says_nothing_of_its_key():
     world.faults.calm()
     await world.settle()
     world.one_key()
+
+
+async def test_no_key_is_cleaned_away_that_another_operator_delivered_meanwhile():
+    """A place that the spec had left, seen so by one operator: overtaken at any boundary by another, in whose eyes it is back there."""
+    boundary, cleaned, met = 0, False, True
+    while met:
+        world = World()
+        world.create()
+        world.faults.once("before create", Ambiguous("no answer"))
+        await world.settle(within=timedelta(seconds=1))
+        assert world.status().key_id is None
+        world.faults.calm()
+        world.edit(target={"secret": {"name": "other-key"}})
+        met = False
+
+        def overtake(at: int, call: str, world: World = world, boundary: int = boundary) -> None:
+            nonlocal met, cleaned
+            cleaned |= call == "before clean"
+            if at == boundary:
+                met = True
+                world.faults.strike = lambda _at, _call: None
+                late = world.process
+                world.start()
+                world.edit(target={"secret": {"name": SECRET.name}})
+                drive(world.settle(within=timedelta(minutes=1)))
+                world.process = late
+
+        world.faults.strike = overtake
+        await world.settle()
+        if met:
+            assert world.platform.accepts(world.holds()), boundary
+            await world.quieten()
+            world.one_key()
+        boundary += 1
+    assert cleaned

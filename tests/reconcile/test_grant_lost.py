@@ -230,6 +230,39 @@ async def test_what_is_missing_is_no_lost_grant(gone: str):
     assert world.status().grant_lost_at is None
 
 
+async def test_an_issuer_that_is_being_deleted_still_says_what_it_grants():
+    """It makes no keys, and waits for those that it made: one that it grants no more ends as ever."""
+    world = await a_served_world()
+    world.cluster.delete(*ISSUER)
+    await passes(world, minutes=1)
+    world.one_key()
+    grant(world)
+    await passes(world, minutes=8)
+    assert world.platform.accepts(world.holds())
+    world.excused = True
+    await passes(world, minutes=5)
+    assert world.live() == set()
+    assert world.holds() is None
+    assert world.says()[:2] == ("False", "IssuerDeleting")
+
+
+async def test_ready_tells_of_the_target_while_nobody_can_say_what_is_granted():
+    """A grant was lost, its issuer cannot be read, and the Secret goes: the key stays alive, and the ApiKey does not call itself Ready."""
+    world = await a_served_world()
+    grant(world)
+    await passes(world, minutes=1)
+    del world.cluster.values["Secret", "search", "admin"]
+    world.start()
+    await passes(world, minutes=15)
+    assert world.says()[0] == "True"
+    assert "cannot be seen" in world.says()[2]
+    world.excused = True
+    world.sink.remove(SECRET)
+    await passes(world, minutes=1)
+    assert world.says()[:2] == ("False", "GrantLost")
+    assert len(world.live()) == 1
+
+
 async def test_a_stripped_secret_goes_with_its_key():
     """Stripped when the key is to end, it gets back what says that it is ours: else it would be read, and the key revoked, for ever."""
     world = await a_served_world()

@@ -61,7 +61,7 @@ class Cleaner:
         return replace(observed, pruned=observed.pruned | {step.key_id})
 
     async def _left(self, error: Terminal | Unavailable | RateLimited, step: CleanTarget, s: Situation) -> Observed:
-        """What a store's error means to the place that was to be cleaned; one of the apiserver's ends the pass."""
+        """What a store's error means to the place that was to be cleaned; one of a Secret's ends the pass."""
         if not in_vault(step.name):
             raise error
         observed = s.observed
