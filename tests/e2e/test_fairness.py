@@ -86,7 +86,7 @@ def first_key(guarded: Guarded, just_before: Callable[[], None] = lambda: None) 
 
 def is_not_delayed(alone: float, beside: list[float], tell: Callable[[str, object], None]) -> None:
     """The figures are told, and the median holds."""
-    figures = {"first key alone, seconds": alone} | {f"first key {i} beside": one for i, one in enumerate(beside, 1)}
+    figures = {"first key alone, seconds": alone} | {f"{i}. beside, seconds": one for i, one in enumerate(beside, 1)}
     for name, seconds in figures.items():
         tell(name, round(seconds, 2))
     print({name: round(seconds, 2) for name, seconds in figures.items()})  # noqa: T201 -- shown where it fails
