@@ -253,6 +253,25 @@ class TestVaultSink(OnVault):
             assert f'path "{place.mount}/{part}/{place.path(layout.name)}"' in str(caught.value)
         place.stores.close()
 
+    async def test_what_is_written_during_a_look_is_seen(self, vault: Vault):
+        """A path without any version takes two requests: by a delivery between them it is neither nobody's nor somebody else's."""
+
+        def meanwhile(operation: str, code: str, _seconds: float) -> None:
+            if (operation, code) == ("read", "404"):
+                vault.put(path, data, place.mount, over=0)
+
+        place = a_place(vault, on_request=meanwhile)
+        other = a_place(vault, mount=place.mount)
+        delivery, _ = await self.delivered(other)
+        other.stores.close()
+        path = place.path(delivery.layout.name)
+        data = vault.data(path, place.mount)
+        assert data is not None
+        vault.remove(path, place.mount)
+        state = await self.read(place, delivery.layout)
+        assert (state.record, state.digest) == (delivery.record, delivery.record.digest)
+        place.stores.close()
+
     async def test_another_clusters_path_is_left(self, place: RealVault):
         """A cluster restored elsewhere shares the Vault: what it delivered is not ours."""
         delivery, _ = await self.delivered(place)

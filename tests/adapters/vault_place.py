@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from tests.vaults import Vault
 
+    from keywright.adapters.vault_client import OnRequest
+
 
 NAMESPACE = "search"
 
@@ -77,7 +79,14 @@ class RealVault:
         return {key: value for key, value in data.items() if not key.startswith("keywright.dev/")}
 
 
-def a_place(vault: Vault, *, mount: str | None = None, policy: str | None = None, **spec: Any) -> RealVault:
+def a_place(
+    vault: Vault,
+    *,
+    mount: str | None = None,
+    policy: str | None = None,
+    on_request: OnRequest | None = None,
+    **spec: Any,
+) -> RealVault:
     """A store with a mount of its own, and a token that may do what keywright needs below the namespace's prefix, and no more."""
     mount = mount or vault.a_mount()
     if policy is None:
@@ -92,5 +101,5 @@ def a_place(vault: Vault, *, mount: str | None = None, policy: str | None = None
         **spec,
     }
     cluster.create("VaultStore", ResourceKey(NAMESPACE, "vault"), described)
-    stores = VaultStores(StoreBook(cluster, cluster_scope=True), cluster, allow_insecure=True)
+    stores = VaultStores(StoreBook(cluster, cluster_scope=True), cluster, allow_insecure=True, on_request=on_request)
     return RealVault(VaultSink(stores, CLUSTER, Unshared()), vault, cluster, stores, mount)

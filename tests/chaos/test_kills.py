@@ -1,8 +1,7 @@
 """Kill -9 at each boundary between two outside effects, and SIGTERM at the same ones.
 
 The next operator ends with the key that the status names, in the target, and no other; what was delivered is not asked for again.
-One chain is one operator that dies at one boundary after the other, each time at work on another ApiKey; the pauses
-after interrupted attempts pass for all of them at once.
+One chain is one operator that dies at one boundary after the other, each time at work on another ApiKey.
 """
 
 from __future__ import annotations
@@ -75,6 +74,7 @@ class Chain:
     operator: ChaosOperator = field(init=False)
 
     def __post_init__(self) -> None:
+        be_patient(self.stage)
         self.operator = self.stage.an_operator()
 
     def dies(self, place: str, name: str, cause: Callable[[], object]) -> None:
@@ -91,7 +91,7 @@ class Chain:
         assert not self.stage.exists(name) or "attempt" not in self.stage.status(name), "what was in flight is finished"
 
     def comes_back(self, name: str, *, revision: int = 1) -> None:
-        """A successor has settled an interrupted attempt or closed it, so that the next kill does not meet that too."""
+        """A successor has settled an interrupted attempt, or closed it and made another."""
         self.operator.start()
 
         def dealt_with() -> bool:
@@ -99,12 +99,28 @@ class Chain:
             return "attempt" not in status and (status.get("revision") == revision or "closedAttempts" in status)
 
         wait_for(dealt_with, f"what was interrupted of {name} is dealt with")
+        tries_again(self.stage, name, revision)
 
     def asked_for(self, place: str, name: str, *, keys: int) -> None:
         """I5: one request for each key, and one more for each attempt that was broken off; what was delivered is not asked for again."""
         broken_off = len(self.stage.status(name).get("closedAttempts", ()))
         assert keys <= self.stage.posts(name) <= keys + broken_off, place
         assert bool(broken_off) == (self.act == "kill" and place in OPEN), place
+
+
+def be_patient(stage: Stage) -> None:
+    """On a busy machine a platform that takes seconds is not silent: a request that is cut off is another attempt, and another key."""
+    stage.patch_issuer({"spec": {"requests": {"timeout": "60s"}}})
+
+
+def tries_again(stage: Stage, name: str, revision: int) -> None:
+    """An edit ends the pause after an attempt that was broken off, and the next attempt is over before anything else is killed.
+
+    Three in a row that kills for others break off would wait for an hour.
+    """
+    if stage.status(name).get("revision") != revision:
+        stage.patch(name, {"spec": {"rotation": {"renewBefore": "20%"}}})
+        wait_for(lambda: stage.status(name).get("revision") == revision, f"another attempt of {name} delivers")
 
 
 def slug(place: str) -> str:
@@ -326,6 +342,7 @@ def at_each_boundary_of_a_farewell_that_retains(stage: Stage):
 @scenarios
 def in_the_midst_of_a_request(stage: Stage):
     """C3: killed while the platform works: committed, never to be committed, or committed once the attempt is closed."""
+    be_patient(stage)
     operator = stage.an_operator()
     held: dict[str, Any] = {}
     for name in ("committed", "never", "late"):
@@ -337,13 +354,15 @@ def in_the_midst_of_a_request(stage: Stage):
             hold.drop()
         operator.start()
         wait_for(lambda name=name: stage.status(name).get("closedAttempts"), f"the attempt of {name} is closed")
+        if name != "late":
+            tries_again(stage, name, 1)
     held["late"].release()
     wait_for(lambda: len(stage.live_keys("late")) >= 1, "the late key lives")
     stage.holds()
     for name in held:
-        closed = stage.status(name)["closedAttempts"]  # the second may be interrupted by the kill for another
-        assert 2 <= stage.posts(name) <= 1 + len(closed)
-        assert closed[0]["outcome"] == ("lost" if name == "committed" else "unseen")
+        [closed] = stage.status(name)["closedAttempts"]
+        assert closed["outcome"] == ("lost" if name == "committed" else "unseen")
+        assert stage.posts(name) == 2
     wait_for(lambda: "LateKeyRevoked" in dict(stage.events("late")), "an event tells of the late key")
 
 
@@ -353,7 +372,7 @@ def told_to_end_while_the_platform_is_silent(stage: Stage):
     operator = stage.an_operator(started=False)
     operator.grace = 1.0
     operator.start()
-    stage.patch_issuer({"spec": {"requests": {"timeout": "60s"}}})
+    be_patient(stage)
     hold = stage.proxy.hold("POST", KEYS, committed=True)
     stage.create()
     hold.met()

@@ -32,7 +32,7 @@ from keywright.adapters.vault_manifest import (
     version_data,
 )
 from keywright.adapters.vault_paths import NEEDED, policy
-from keywright.errors import Ambiguous, Conflict, KeywrightError, Rejected, Retryable, Terminal
+from keywright.errors import Ambiguous, Conflict, KeywrightError, Rejected, Retryable, Terminal, Unavailable
 from keywright.keys import KeyId, ResourceKey
 from keywright.planning.layout import Owner, beside
 from keywright.planning.observed import Absent, Foreign
@@ -53,6 +53,8 @@ __all__ = ["VaultSink"]
 _log = logging.getLogger(__name__)
 
 _ROOT: Final = "root"
+_LOOKS: Final = 5
+"""So often a path may be made and removed again during one look."""
 
 
 class VaultSink:
@@ -260,10 +262,17 @@ class VaultSink:
     async def _look(self, at: At) -> tuple[TargetState, Mapping[str, Any]]:
         """What stands there, and the answer that tells it."""
         with _policy(at):
-            answer = await at.client.read(at.identity, at.path)
-            if answer is None:
+            for _ in range(_LOOKS):
+                answer = await at.client.read(at.identity, at.path)
+                if answer is not None:
+                    break
                 self._held.pop(at.key, None)
-                return read_bare(await at.client.metadata(at.identity, at.path), self._cluster_id), {}
+                metadata = await at.client.metadata(at.identity, at.path)
+                if not seen_in(metadata or {}).number:
+                    return read_bare(metadata, self._cluster_id), {}
+                # Written between the two: it is neither absent nor somebody's who has written no version, and may hold a key of ours.
+            else:
+                raise Unavailable(f"{named(at.key.name)} comes and goes while it is read")
         found = read_answer(answer, self._cluster_id)
         if isinstance(found, Foreign):
             self._held.pop(at.key, None)
