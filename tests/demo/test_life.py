@@ -49,6 +49,19 @@ def test_a_new_key_goes_from_requested_to_proved_once():
     assert life.reached[Stage.PROVED] == 1.5
 
 
+def test_a_key_is_settled_once_the_apikey_names_it():
+    """It works before: what is asked of the ApiKey until then, its first key answers."""
+    life = Life()
+    life.stands(a_standing(ready=False, key_id=None), 1.0)
+    assert not life.settled
+    life.holds(a_delivery(), 1.0)
+    life.answered("k1", 1.1, works=True)
+    assert Stage.PROVED in life.reached
+    assert not life.settled
+    life.stands(a_standing(), 1.2)
+    assert life.settled
+
+
 def test_a_key_that_does_not_work_yet_is_tried_again():
     """A refusal of a new key proves nothing and ends nothing."""
     life = Life()

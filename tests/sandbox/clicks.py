@@ -15,6 +15,17 @@ def trash(tab, words):
     return row(tab, words).locator(".trash")
 
 
+def danger(tab, words):
+    """The button that revokes, in that row's question; the icon before it has the same name."""
+    return row(tab, words).locator(".danger")
+
+
+async def ask(tab, words):
+    """Click on the icon, and wait for the question."""
+    await trash(tab, words).click()
+    await expect(danger(tab, words)).to_be_focused()
+
+
 async def click(tab, role, name):
     """Click on a link or a button that leads to another page, and wait for that."""
     async with tab.expect_navigation():

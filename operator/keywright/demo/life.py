@@ -133,6 +133,11 @@ class Life:
         return self.standing is None and self._last is not None and self._last.retains
 
     @property
+    def settled(self) -> bool:
+        """Whether the ApiKey has written down the key that its Secret holds."""
+        return self.standing is not None and self.current is not None and self.standing.key_id == self.current.key_id
+
+    @property
     def overlap_left(self) -> float | None:
         """Seconds that the newest old key still has; None where there is none that lives."""
         if self.standing is None or not self.older:

@@ -140,10 +140,7 @@ class Showing:
         if not self._live:
             for line in board.foot:
                 self._print(line)
-        try:
-            await follower.forever()
-        finally:
-            board.foot = ()
+        await follower.forever()
 
     @property
     def _live(self) -> bool:
@@ -173,6 +170,7 @@ class Showing:
                 yield
             finally:
                 painter.cancel()
+                board.foot = ()  # What it invites to is over.
                 live.update(picture(), refresh=True)
 
     def _ready(self, board: Board, part: str, sentence: str) -> None:

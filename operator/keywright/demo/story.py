@@ -135,6 +135,11 @@ class Story:
         await self._beat()
 
     async def _trigger(self, key: ResourceKey, annotation: str, *, goal: Stage) -> None:
+        life = self._life(key)
+        # The key works a moment before the ApiKey names it; what is asked until then, the first key answers.
+        await self.follower.until(
+            lambda: life.settled, f"{key}: the key in its status", within=_PATIENCE, why=lambda: _last_seen(life)
+        )
         self._wants(key, goal, f"kubectl annotate ak {key.name} keywright.dev/{annotation}=1")
         await cluster.annotate(self.api, key, f"keywright.dev/{annotation}", "1")
 
