@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.plane, pytest.mark.slow, pytest.mark.xdist_group("guarded")]
 
 MANY = 2_000
-"""ApiKeys of one broken team: to look at all of them takes longer than the deadline, on a machine that is not quiet."""
+"""ApiKeys of one broken team: without shares, others wait for seconds where the machine is quiet, and for most of a minute where not."""
 MOST = 10.0
 """Seconds beyond a first key alone, in the median."""
 WAITING = 300
-"""ApiKeys of one silent issuer: in turn behind them and the others it takes minutes."""
+"""ApiKeys of one silent issuer: many times as many as there are workers."""
 OTHERS = 100
 """Silent issuers: more than there are workers."""
 
