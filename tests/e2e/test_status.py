@@ -12,7 +12,9 @@ import signal
 import struct
 import subprocess
 import termios
+import time
 from contextlib import contextmanager
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -156,9 +158,13 @@ def following(team: Team, *name: str) -> Iterator[subprocess.Popen[str]]:
     command = (*COMMAND, "status", *name, "--watch", "--kubeconfig", str(team.plane.kubeconfig), "-n", team.namespace)
     environ = os.environ | {"PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ) as process:
+        # Who waits for a line that never comes is told so by the end of all lines.
+        too_long = Timer(3 * PATIENCE, process.kill)
+        too_long.start()
         try:
             yield process
         finally:
+            too_long.cancel()
             process.kill()
 
 
@@ -196,8 +202,11 @@ def a_terminal_is_painted_anew(team: Team):
 def painted(terminal: int, words: str) -> str:
     """All that appears until these words do."""
     seen = b""
+    deadline = time.monotonic() + PATIENCE
     while words.encode() not in seen:
-        assert select.select([terminal], [], [], PATIENCE)[0], seen.decode(errors="replace")
+        left = deadline - time.monotonic()
+        assert left > 0, seen.decode(errors="replace")
+        assert select.select([terminal], [], [], left)[0], seen.decode(errors="replace")
         seen += os.read(terminal, 4096)
     return seen.decode(errors="replace")
 
