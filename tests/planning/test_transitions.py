@@ -127,6 +127,24 @@ def test_a_word_of_a_newer_version_is_understood_as_well_as_can_be():
     assert settling("ReasonOfTomorrow").recent_issuances[-1].reason == "NotIssued"
 
 
+@pytest.mark.parametrize(
+    ("edit", "changed"),
+    [
+        ({"label": "another"}, "spec.label changed"),
+        ({"workspace": "billing"}, "spec.workspace changed"),
+        ({"target": {"secret": {"name": "elsewhere"}}}, "spec.target changed"),
+    ],
+)
+def test_a_spec_edited_during_the_issuance_is_not_said_to_be_fulfilled(edit: dict[str, object], changed: str):
+    """The key works, and another follows: who waits for the new generation goes on waiting, unless keys are suspended."""
+    status = settling(spec=an_api_key(**edit))
+    assert [c.type for c in status.conditions if c.status == "True"] == ["Ready", "Reconciling"]
+    assert status.conditions[1].message.startswith(changed)
+    assert status.next.action == "Issue"
+    status = settling(spec=an_api_key(**edit, suspend=True))
+    assert [c.type for c in status.conditions] == ["Ready"]
+
+
 def test_a_moved_key_says_where_the_older_one_stands():
     """So that the old Secret goes with it."""
     spec = an_api_key(target={"secret": {"name": "elsewhere"}})

@@ -12,7 +12,7 @@ from keywright.api.apikey_status import NextStep
 from keywright.api.base import Condition
 from keywright.api.reasons import Reason
 from keywright.planning import rollouts, schedule
-from keywright.planning.fit import works
+from keywright.planning.fit import difference, works
 from keywright.planning.places import named
 from keywright.planning.spans import exact
 
@@ -125,7 +125,14 @@ def steady(s: Situation) -> ApiKeyStatus:
     reason = Reason.SUSPENDED if spec.suspend else Reason.ISSUED
     if spec.suspend:
         message += " Suspended: it is not renewed or repaired until spec.suspend is false."
-    return reported(s, [Saying("Ready", "True", reason, message)], next_step(s))
+    ready = Saying("Ready", "True", reason, message)
+    # The spec was edited while this key was under way: who waits for the new generation is not told that it is there.
+    if not spec.suspend and (changed := difference(s)) is not None:
+        text = f"{changed}: another key follows."
+        return reported(
+            s, [ready, Saying("Reconciling", "True", Reason.SPEC_CHANGED, text)], NextStep(action="Issue", reason=text)
+        )
+    return reported(s, [ready], next_step(s))
 
 
 def stalled(s: Situation, status: ApiKeyStatus, reason: Reason, message: str) -> ApiKeyStatus:
