@@ -78,8 +78,9 @@ year: install ## docs/year.svg: a thousand keys through 2028, by the planner's o
 demo: install controlplane ## the whole life of a few keys on this machine; WITH_VAULT=1: one of them in Vault
 	@$(BIN)/keywright demo $(if $(WITH_VAULT),--with-vault) $(DEMO)
 
-bench: install controlplane ## throughput beside the floor of a bare client
+bench: install controlplane ## throughput beside the floor of a bare client; a first key beside thousands of broken ones
 	@$(BIN)/python benchmarks/issue.py $(BENCH)
+	@$(BIN)/python benchmarks/fairness.py
 
 generate: install ## crds/, docs/reasons.md and docs/status.schema.json from the models
 	@$(BIN)/python -m keywright.api.crd crds docs

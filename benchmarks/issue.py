@@ -15,12 +15,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import ssl
 import statistics
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,14 +29,15 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.bare import AT_ONCE, Bare, Written, spec_of
-from tests.conftest import Plane, apply_all
-from tests.e2e.team import GROUP, Team
-from tests.running import Operator, Sandbox, wait_for
-
-from keywright.devcluster import Cluster, write_kubeconfig
+from benchmarks.grounds import a_site, an_operator
+from tests.e2e.team import GROUP
+from tests.running import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
+
+    from tests.e2e.team import Team
+    from tests.running import Operator
 
 PATIENCE = 600.0
 """Seconds for one side of one round, on the slowest machine."""
@@ -127,48 +126,23 @@ def show(rounds: list[Figures], keys: int) -> None:
     print(f"ratio to the floor, rotating: {rotating:.2f} (median of {len(rounds)})")
 
 
-@contextmanager
-def a_site(folder: Path) -> Iterator[Team]:
-    """A control plane with kinds and rights, a sandbox, and a team in it."""
-    cluster = Cluster.up(folder / "plane")
-    sandbox = Sandbox(folder / "sandbox")
-    try:
-        sandbox.start()
-        plane = Plane(cluster, ssl.create_default_context(cafile=str(cluster.ca_file)))
-        apply_all(plane)
-        team = Team(plane, sandbox, "bench")
-        plane.call("POST", "/api/v1/namespaces", {"metadata": {"name": team.namespace}})
-        team.create_admin_secret()
-        team.create_issuer(spec={"requests": {"perSecond": 100_000, "burst": 100_000}, "checkNewKeys": False})
-        yield team
-    finally:
-        sandbox.stop()
-        cluster.down()
-
-
 def operator_side(keys: int) -> tuple[tuple[Times, float, float], Written]:
     """Seconds, CPU ms per issued key and RSS of the operator; and what it wrote for a first key."""
-    with tempfile.TemporaryDirectory(prefix="keywright-bench-") as folder, a_site(Path(folder)) as team:
-        plane, kubeconfig = team.plane, Path(folder) / "kubeconfig"
-        token = plane.token_of("keywright-system", "keywright")
-        write_kubeconfig(kubeconfig, server=plane.server, ca_file=plane.ca_file, token=token)
-        operator = Operator(Path(folder) / "operator", kubeconfig)
-        operator.start()
-        try:
-            written = first_key(team)
-            before = cpu_seconds(operator)
-            issued = asyncio.run(until_settled(team, operator, keys, lambda bare_client: bare_client.create))
-            cpu = (cpu_seconds(operator) - before) * 1000 / keys
-            verify(team, keys)
-            # Events give way to issuing, and follow it: not at the cost of the next figure.
-            wait_for(lambda: events(team) >= keys, "all events of the first keys are written", pause=1)
-            rotated = asyncio.run(until_settled(team, operator, keys, lambda bare_client: bare_client.ask))
-            verify(team, keys, revision=2)
-            return (Times(issued, rotated), cpu, rss_mb(operator)), written
-        except AssertionError as error:
-            raise SystemExit(f"{error}\nThe operator's last words:\n{operator.said()[-3000:]}") from error
-        finally:
-            operator.stop()
+    with (
+        tempfile.TemporaryDirectory(prefix="keywright-bench-") as folder,
+        a_site(Path(folder)) as team,
+        an_operator(team.plane, Path(folder)) as operator,
+    ):
+        written = first_key(team)
+        before = cpu_seconds(operator)
+        issued = asyncio.run(until_settled(team, operator, keys, lambda bare_client: bare_client.create))
+        cpu = (cpu_seconds(operator) - before) * 1000 / keys
+        verify(team, keys)
+        # Events give way to issuing, and follow it: not at the cost of the next figure.
+        wait_for(lambda: events(team) >= keys, "all events of the first keys are written", pause=1)
+        rotated = asyncio.run(until_settled(team, operator, keys, lambda bare_client: bare_client.ask))
+        verify(team, keys, revision=2)
+        return (Times(issued, rotated), cpu, rss_mb(operator)), written
 
 
 def events(team: Team) -> int:
