@@ -7,13 +7,17 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
 BARE = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 """Without the checkout's own code."""
+DEADLINE = 300
+"""Seconds for one command, on the slowest machine."""
 
 
 def test_the_image_gets_the_versions_that_are_tested():
@@ -24,6 +28,23 @@ def test_the_image_gets_the_versions_that_are_tested():
     named = {line.partition("==")[0] for line in image if "==" in line}
     assert "kopf" in named
     assert not {"pytest", "fastapi", "hatchling"} & named, "what only tests, the sandbox or a build needs stays out"
+
+
+def lay_down(lock: Path, python: Path) -> None:
+    """What a lock file names for this Python, from the environment that runs this test: tests fetch nothing."""
+    [there] = python.parent.parent.glob("lib/python*/site-packages")
+    for line in lock.read_text().splitlines():
+        if "==" not in line:
+            continue
+        wanted = Requirement(line.removesuffix("\\"))
+        if wanted.marker is not None and not wanted.marker.evaluate():
+            continue
+        found = distribution(wanted.name)
+        assert wanted.specifier.contains(found.version)
+        for file in found.files or ():
+            if ".." not in file.parts and "__pycache__" not in file.parts:
+                (there / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(str(file.locate()), there / file)
 
 
 @pytest.mark.slow
@@ -39,27 +60,41 @@ def test_the_image_holds_an_operator_that_starts(tmp_path: Path):
                 shutil.copytree(ROOT / name, source / to, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(ROOT / name, source / to)
-    commands = [line.removeprefix("RUN ") for line in stage.splitlines() if line.startswith("RUN ")]
-    assert len(commands) == 2
-    # The tools are those that run this test: installing them once more would hold nothing.
-    tools = f"{sys.prefix}/bin/"
-    build = commands[0].partition("requirements.lock")[2].partition("&&")[2]
-    for command in (build, commands[1]):
-        local = re.sub(r"(?<= )/(keywright|wheels)\b", rf"{tmp_path}/\1", command.replace("/tools/bin/", tools))
+    commands = [line.removeprefix("RUN ").split(" && ") for line in stage.splitlines() if line.startswith("RUN ")]
+    [[_, fetch_tools, build], [make_room, fetch, install]] = [[" ".join(c.split()) for c in run] for run in commands]
+    for command, lock in ((fetch_tools, "requirements.lock"), (fetch, "image.lock")):
+        assert command.endswith(f"/bin/pip install --no-cache-dir --require-hashes -r {lock}")
+    for command in (build, make_room, install):
+        # The tools are those that run this test: installing them once more would hold nothing.
+        tools = f"{sys.prefix}/bin/"
+        local = re.sub(r"(?<= )/(keywright|wheels)\b", rf"{tmp_path}/\1", f" {command}".replace("/tools/bin/", tools))
         done = subprocess.run(
-            ["sh", "-ec", local.replace("--no-cache-dir ", "")], cwd=source, capture_output=True, text=True, check=False
+            ["sh", "-ec", local],
+            cwd=source,
+            env=BARE | {"PIP_NO_INDEX": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=DEADLINE,
         )
         assert done.returncode == 0, done.stderr
-    program = [str(tmp_path / "keywright/bin/keywright")]
+        if command == make_room:
+            lay_down(source / "image.lock", tmp_path / "keywright/bin/python")
     said = subprocess.run(
-        [*program, "run", "--help"], capture_output=True, text=True, check=False, cwd=tmp_path, env=BARE
+        [tmp_path / "keywright/bin/keywright", "run", "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=BARE,
+        timeout=DEADLINE,
     )
-    assert said.returncode == 0
+    assert said.returncode == 0, said.stderr
     assert "--leader-elect" in said.stdout
-    python = [
-        str(tmp_path / "keywright/bin/python"),
-        "-c",
-        "from keywright.demo.shipped import shipped; print(*shipped('crds').iterdir())",
-    ]
-    shipped = subprocess.run(python, capture_output=True, text=True, check=True, cwd=tmp_path, env=BARE).stdout
-    assert "apikeys.yaml" in shipped
+    program = "import keywright.wiring; from keywright.demo.shipped import shipped; print(*shipped('crds').iterdir())"
+    python = [tmp_path / "keywright/bin/python", "-c", program]
+    shipped = subprocess.run(
+        python, capture_output=True, text=True, check=False, cwd=tmp_path, env=BARE, timeout=DEADLINE
+    )
+    assert shipped.returncode == 0, shipped.stderr
+    assert "apikeys.yaml" in shipped.stdout

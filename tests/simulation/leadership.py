@@ -63,7 +63,10 @@ class Leadership:
             self._world.later(_RENEWED * self._world.chance(), lambda: self._finds_out(before))
 
     def _finds_out(self, process: Process) -> None:
-        if process.frozen_until <= self._world.time():
+        asleep = process.frozen_until - self._world.time()
+        if asleep > 0:  # again, since then
+            self._world.later(asleep + _RENEWED * self._world.chance(), lambda: self._finds_out(process))
+        else:
             self._world.costs += 1
             self._world.kill(process, "lost its lease")
 
