@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -90,10 +91,12 @@ def told_for_some_seed(history: History) -> Found | None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Thousands of operators would log their lives."""
+    """Thousands of operators would log their lives, and what stood here before them be looked through for garbage again and again."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
+    gc.freeze()
     try:
         yield
     finally:
+        gc.unfreeze()
         logging.disable(before)

@@ -22,9 +22,11 @@ from keywright.planning.steps import (
     RestartWorkload,
     RevokeKey,
     Wait,
+    WriteStatus,
 )
 from keywright.ports.cluster import EventNote
 from keywright.reconcile.account import Account
+from keywright.reconcile.contest import Contest
 from keywright.reconcile.freshness import require_unchanged
 
 if TYPE_CHECKING:
@@ -71,13 +73,14 @@ class Reconciler:
         self._executor = executor
         self._clock = clock
         self._account = Account(metrics)
+        self._contest = Contest(clock)
 
     async def reconcile(self, key: ResourceKey) -> timedelta | None:
         """Returns after how long the name is due again; None: when something changes. Raises what the apiserver's ports raise."""
         seen = self._cluster.api_key(key)
         for _ in range(_MOST_CONFLICTS):
             if seen is None:
-                self._account.gone(key)
+                self._gone(key)
                 return None
             try:
                 return await self._to_rest(seen)
@@ -99,14 +102,23 @@ class Reconciler:
                 self._account.at_rest(decision, situation)
                 self._tell(seen, decision)
                 return max(_SOONEST, step.until - self._clock()) if step.until else None
+            key, before = observed.subject.key, seen.get("status") or {}
             if isinstance(step, RevokeKey | RestartWorkload):
                 await self._up_to_date(seen)
+            if (
+                isinstance(step, WriteStatus)
+                and step.purpose == "report"
+                and (pause := self._contest.pause(key, before))
+            ):
+                return max(_SOONEST, pause)
             taken = await self._executor.take(step, situation, seen)
+            if isinstance(step, WriteStatus):
+                self._contest.written(key, before, taken.seen.get("status") or {})
             if taken.done:
                 self._tell(taken.seen, decision)
             self._account.taken(decision, situation, taken.observed, done=taken.done)
             if taken.gone:
-                self._account.gone(observed.subject.key)
+                self._gone(key)
                 return None
             observed = taken.observed
             if taken.seen is not seen:
@@ -114,6 +126,10 @@ class Reconciler:
                 spec, status, observed = self._observer.again(seen, observed, spec)
         _log.error("no rest after %d steps", _MOST_STEPS, extra={"apikey": str(observed.subject.key)})
         return _RESTLESS
+
+    def _gone(self, key: ResourceKey) -> None:
+        self._account.gone(key)
+        self._contest.forget(key)
 
     async def _up_to_date(self, seen: Object) -> None:
         """Nothing guards a revocation or a restart but this read: raises Conflict where the ApiKey is another by now."""
@@ -137,10 +153,11 @@ class Reconciler:
             for of_type, value in types
         ]
         status = {**(seen.get("status") or {}), "observedGeneration": generation, "conditions": conditions}
-        if status != (seen.get("status") or {}):
+        key, before = ResourceKey(seen["metadata"]["namespace"], seen["metadata"]["name"]), seen.get("status") or {}
+        if status != before and self._contest.pause(key, before) is None:
             await self._cluster.patch_status(seen, status)
-            about = {"apikey": str(ResourceKey(seen["metadata"]["namespace"], seen["metadata"]["name"]))}
-            _log.info("%s", error, extra={**about, "reason": str(Reason.INVALID_SPEC)})
+            self._contest.written(key, before, status)
+            _log.info("%s", error, extra={"apikey": str(key), "reason": str(Reason.INVALID_SPEC)})
         return _LATER
 
     def _tell(self, seen: Object, decision: Decision) -> None:
