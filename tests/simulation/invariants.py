@@ -7,7 +7,7 @@ a key whose only record somebody destroyed may live on, and is to be reported.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import defaultdict, deque
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -39,6 +39,8 @@ _A_STEP: Final = 2.0
 """Seconds from a read to the effect that it decides, where nothing stands still."""
 _STORM: Final = 300
 """POSTs that no history gives reason for: where a guard is left out one key may follow another without end."""
+_WAR: Final = 120
+"""Statuses written within a minute that no history gives reason for: two write against each other."""
 
 
 class _Recorded:
@@ -72,6 +74,8 @@ class Invariants(AtRest):
         self._problem: str | None = None
         self._held_as_it_stands: list[int] = []
         """When the invariants were asked last: most steps are reads and change nothing that they speak of."""
+        self._written: deque[float] = deque(maxlen=_WAR)
+        """When statuses were."""
         self._settled: dict[str, list[tuple[float, str]]] = defaultdict(list)
         """By uid: when a key was settled, and why."""
         self.foreign: dict[tuple[str, ResourceKey], Stored] = {}
@@ -174,6 +178,10 @@ class Invariants(AtRest):
             self._displaced(site)
         elif call == "restart":
             self._restarted_twice(site)
+        elif call == "patch_status of ApiKey":
+            self._written.append(self._world.time())
+            if len(self._written) == _WAR and self._written[-1] - self._written[0] < 60:
+                self._problem = self._problem or f"I5: {_WAR} statuses in a minute, and no end of it"
         elif call == "create" and (posts := sum(p.posts for p in self._world.platforms.values())) > _STORM:
             self._problem = self._problem or f"I5: {posts} POSTs, and no end of it"
 
