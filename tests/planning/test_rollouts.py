@@ -63,9 +63,8 @@ def an_entry(
     workload: RestartRef = WEB, *, ago: timedelta | None = timedelta(minutes=1), **changes: Any
 ) -> PendingRollout:
     """A workload that was restarted a minute ago; `ago` None: not yet."""
-    return PendingRollout(
-        kind=workload.kind, name=workload.name, restarted_at=None if ago is None else NOW - ago, **changes
-    )
+    at = None if ago is None else NOW - ago
+    return PendingRollout(kind=workload.kind, name=workload.name, restarted_at=at, **changes)
 
 
 def rotated(

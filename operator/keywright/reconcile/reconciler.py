@@ -155,8 +155,8 @@ class Reconciler:
         status = {**(seen.get("status") or {}), "observedGeneration": generation, "conditions": conditions}
         key, before = ResourceKey(seen["metadata"]["namespace"], seen["metadata"]["name"]), seen.get("status") or {}
         if status != before and self._contest.pause(key, before) is None:
-            await self._cluster.patch_status(seen, status)
-            self._contest.written(key, before, status)
+            stands = await self._cluster.patch_status(seen, status)
+            self._contest.written(key, before, stands.get("status") or {})
             _log.info("%s", error, extra={"apikey": str(key), "reason": str(Reason.INVALID_SPEC)})
         return _LATER
 
