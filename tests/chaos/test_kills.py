@@ -74,7 +74,6 @@ class Chain:
     operator: ChaosOperator = field(init=False)
 
     def __post_init__(self) -> None:
-        be_patient(self.stage)
         self.operator = self.stage.an_operator()
 
     def dies(self, place: str, name: str, cause: Callable[[], object]) -> None:
@@ -106,11 +105,6 @@ class Chain:
         broken_off = len(self.stage.status(name).get("closedAttempts", ()))
         assert keys <= self.stage.posts(name) <= keys + broken_off, place
         assert bool(broken_off) == (self.act == "kill" and place in OPEN), place
-
-
-def be_patient(stage: Stage) -> None:
-    """On a busy machine a platform that takes seconds is not silent: a request that is cut off is another attempt, and another key."""
-    stage.patch_issuer({"spec": {"requests": {"timeout": "60s"}}})
 
 
 def tries_again(stage: Stage, name: str, revision: int) -> None:
@@ -342,7 +336,6 @@ def at_each_boundary_of_a_farewell_that_retains(stage: Stage):
 @scenarios
 def in_the_midst_of_a_request(stage: Stage):
     """C3: killed while the platform works: committed, never to be committed, or committed once the attempt is closed."""
-    be_patient(stage)
     operator = stage.an_operator()
     held: dict[str, Any] = {}
     for name in ("committed", "never", "late"):
@@ -372,7 +365,6 @@ def told_to_end_while_the_platform_is_silent(stage: Stage):
     operator = stage.an_operator(started=False)
     operator.grace = 1.0
     operator.start()
-    be_patient(stage)
     hold = stage.proxy.hold("POST", KEYS, committed=True)
     stage.create()
     hold.met()

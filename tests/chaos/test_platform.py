@@ -29,7 +29,7 @@ HTML = b"<html><body>Bad gateway</body></html>"
 NEVER_CLEAR: dict[str, tuple[Fault, bool]] = {
     "cut-after": (cuts(committed=True), True),
     "cut-before": (cuts(committed=False), False),
-    "too-late": (slow(4), True),
+    "too-late": (slow(10), True),
     "error-500-after": (answers(500, {"detail": "oops"}, committed=True), True),
     "error-502-after": (answers(502, HTML, committed=True), True),
     "error-503-after": (answers(503, b"", committed=True, Retry_After="1"), True),
@@ -63,6 +63,7 @@ DELETED_AND: dict[str, Fault] = {
 @scenarios
 def a_request_for_a_key_that_ends_in_the_dark(stage: Stage):
     """I1, I4: no blind retry: what may have been made is looked for and revoked, then a new key is asked for, once."""
+    stage.be_impatient()
     stage.an_operator()
     for name, (fault, _) in NEVER_CLEAR.items():
         stage.proxy.rule("POST", KEYS, fault, containing=f"/{name} [kw/")
@@ -144,6 +145,7 @@ def too_many_requests(stage: Stage, case: tuple[int, Callable[[], dict[str, str]
 def away_for_a_while(stage: Stage, case: Fault | None):
     """I3: said, asked seldom, and all are served within half a minute of its return, within its budget."""
     operator = stage.an_operator()
+    stage.be_impatient(3)
     stage.patch_issuer({"spec": {"requests": {"perSecond": 10, "burst": 10}, "inventoryInterval": "5m"}})
     stage.create("rotated", rotation={"overlap": "1s"})
     stage.ready("rotated")
@@ -187,7 +189,6 @@ def away_for_a_while(stage: Stage, case: Fault | None):
 def a_slow_platform_is_waited_for(stage: Stage):
     """Within the deadline it is only slow: one request each, and no attempt that fails."""
     stage.an_operator()
-    stage.patch_issuer({"spec": {"requests": {"timeout": "30s"}}})
     stage.proxy.rule("POST", KEYS, slow(1.5), times=None)
     for i in range(5):
         stage.create(f"key-{i}")
