@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.conftest import Plane
     from tests.running import Operator, Sandbox
 
-__all__ = ["ACCOUNT", "Guarded", "forms", "requests_of", "wal_records"]
+__all__ = ["ACCOUNT", "Guarded", "ended", "forms", "requests_of", "wal_records"]
 
 ACCOUNT = "system:serviceaccount:keywright-system:keywright"
 """The operator's user."""
@@ -63,9 +63,22 @@ def forms(plaintext: str) -> list[str]:
 
 def requests_of(plane: Plane, user: str) -> list[dict[str, Any]]:
     """All that a user's programs have asked for, as the audit log has it; not what a test asked with the user's token."""
+    found = _audited(plane)
+    return [e for e in found if e["user"]["username"] == user and not e["userAgent"].startswith("Python-urllib")]
+
+
+def ended(plane: Plane) -> dict[str, str]:
+    """Namespaces whose deletion was asked for, and when: what gives rights there goes before the operator has finished."""
+    return {
+        entry["objectRef"]["name"]: entry["requestReceivedTimestamp"]
+        for entry in _audited(plane)
+        if entry["verb"] == "delete" and (entry.get("objectRef") or {}).get("resource") == "namespaces"
+    }
+
+
+def _audited(plane: Plane) -> list[dict[str, Any]]:
     whole, _, _ = plane.audit_log.read_text(encoding="utf-8").rpartition("\n")  # the last line may be half written
-    entries = (json.loads(line) for line in whole.split("\n"))
-    return [e for e in entries if e["user"]["username"] == user and not e["userAgent"].startswith("Python-urllib")]
+    return [json.loads(line) for line in whole.split("\n")]
 
 
 def wal_records(folder: Path) -> Iterator[bytes]:
