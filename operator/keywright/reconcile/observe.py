@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -61,13 +60,13 @@ def subject_of(seen: Object) -> Subject:
 
 def with_target(observed: Observed, name: str, target: TargetState) -> Observed:
     """What was read or written just now."""
-    return replace(observed, targets={**observed.targets, name: target}, fresh=observed.fresh | {name})
+    return observed._replace(targets={**observed.targets, name: target}, fresh=observed.fresh | {name})
 
 
 def without_target(observed: Observed, name: str) -> Observed:
     """What stands there now was not looked at."""
     targets = {at: target for at, target in observed.targets.items() if at != name}
-    return replace(observed, targets=targets, fresh=observed.fresh - {name})
+    return observed._replace(targets=targets, fresh=observed.fresh - {name})
 
 
 def store_refusal(error: KeywrightError) -> Refusal:
@@ -163,8 +162,7 @@ class Observer:
             spec = read_spec(seen)
         status = read_status(seen)
         gone, used, previous_used = self._of_keys(status)
-        observed = replace(
-            observed,
+        observed = observed._replace(
             subject=subject_of(seen),
             next_attempt=self._new_attempt_id(),
             key_gone=gone,
@@ -178,7 +176,7 @@ class Observer:
         self._rewritten[s.observed.subject.uid] = rewriting = Rewriting(layout_digest, s.now)
         while len(self._rewritten) > _REWRITINGS_KEPT:
             del self._rewritten[next(iter(self._rewritten))]
-        return replace(s.observed, rewritten=rewriting)
+        return s.observed._replace(rewritten=rewriting)
 
     def lists(self, identity: KeyIssuerIdentity, namespace: str, key_id: KeyId) -> bool:
         """Whether the issuer of that name, re-created or not, listed this key when it was looked over."""
@@ -201,19 +199,19 @@ class Observer:
         observed, key = s.observed, s.observed.subject.key
         match step.fact:
             case Fact.ISSUER:
-                return replace(observed, issuer=await self._directory.facts(key, s.spec, s.status))
+                return observed._replace(issuer=await self._directory.facts(key, s.spec, s.status))
             case Fact.GRANT:
                 maker = await self._directory.facts(key, _as_issued(s), s.status, making=False)
-                return replace(observed, maker=maker)
+                return observed._replace(maker=maker)
             case Fact.LISTING:
                 if step.issuer is None:
                     raise Rejected("a listing needs an issuer", reason="InvalidSpec")
                 listing = await self._directory.listing(step.issuer, key.namespace, step.search, ending=True)
                 if isinstance(listing, Refusal):
-                    return replace(observed, listing=listing)
+                    return observed._replace(listing=listing)
                 listed = s.listed if observed.searched else ()
                 searched = observed.searched | {(step.issuer.uid, step.search)}
-                return replace(observed, listing=(*listed, *listing), searched=searched)
+                return observed._replace(listing=(*listed, *listing), searched=searched)
             case Fact.TARGET:
                 return await self._read_target(s, step.target)
             case Fact.REHEARSAL:
@@ -223,7 +221,7 @@ class Observer:
                     raise Rejected("a look at a rollout needs a workload", reason="InvalidSpec")
                 return await self._restarter.look(step.workload, s)
             case Fact.NAMESPACE:
-                return replace(observed, namespace_ending=await self._cluster.is_ending(key.namespace))
+                return observed._replace(namespace_ending=await self._cluster.is_ending(key.namespace))
 
     def _revokes_ungranted(self, status: ApiKeyStatus, namespace: str) -> bool:
         """What the issuer that made the key says, from memory; one that is gone says nothing."""
@@ -240,14 +238,14 @@ class Observer:
         except Conflict:
             return await self._read_target(s, layout.name)
         except Rejected as error:
-            return replace(s.observed, rehearsal=Refusal(Reason.of(error.reason, Reason.TARGET_REFUSED), str(error)))
+            return s.observed._replace(rehearsal=Refusal(Reason.of(error.reason, Reason.TARGET_REFUSED), str(error)))
         except (Unavailable, RateLimited, Ambiguous) as error:
             if not in_vault(layout.name):
                 raise
-            return replace(s.observed, rehearsal=store_refusal(error))
+            return s.observed._replace(rehearsal=store_refusal(error))
         if s.target is None:
-            return replace(with_target(s.observed, layout.name, Absent()), rehearsal=True)
-        return replace(s.observed, rehearsal=True)
+            return with_target(s.observed, layout.name, Absent())._replace(rehearsal=True)
+        return s.observed._replace(rehearsal=True)
 
     async def _read_target(self, s: Situation, name: str | None) -> Observed:
         if name is None:
@@ -260,13 +258,13 @@ class Observer:
             if not in_vault(name):
                 raise
             if not s.observed.subject.deleting or not s.bound or not await beyond_reach(error, s, self._cluster):
-                return replace(s.observed, unreadable=store_refusal(error))
+                return s.observed._replace(unreadable=store_refusal(error))
             target = Absent()  # what is to end needs nothing that stands there
         observed = s.observed
         targets = {**observed.targets, name: target}
         rival, owner_exists = self._claims(observed.subject, place_of(s.spec.target), targets)
         fresh = observed.fresh | {name}
-        return replace(observed, targets=targets, fresh=fresh, rehearsal=None, rival=rival, owner_exists=owner_exists)
+        return observed._replace(targets=targets, fresh=fresh, rehearsal=None, rival=rival, owner_exists=owner_exists)
 
     def _claims(self, me: Subject, name: str, targets: Mapping[str, TargetState]) -> tuple[ResourceKey | None, bool]:
         """Who else claims the spec's target: the one in the record has it, else the oldest. And whether that owner is there."""
