@@ -330,8 +330,8 @@ class Inventory:
         if found is None:
             return
         vanished = self._books[ref].sightings.vanished if ref in self._books else 0
-        after = next_status(found, self._clock(), refusal=refusal, counted=counted, vanished=vanished)
         before = status_of(found)
+        after = next_status(found, before, self._clock(), refusal=refusal, counted=counted, vanished=vanished)
         if after == before:
             return
         with suppress(Retryable):  # somebody edits the issuer, or the apiserver is away: the next pass says it
