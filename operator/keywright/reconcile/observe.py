@@ -91,6 +91,12 @@ def _as_issued(s: Situation) -> ApiKeySpec:
     issuer, issued = s.status.issuer, s.status.issued_as
     if issuer is None or issued is None:
         return s.spec
+    if (issuer.kind, issuer.name, issued.workspace) == (
+        s.spec.issuer_ref.kind,
+        s.spec.issuer_ref.name,
+        s.spec.workspace,
+    ):
+        return s.spec
     ref = s.spec.issuer_ref.model_copy(update={"kind": issuer.kind, "name": issuer.name})
     return s.spec.model_copy(update={"issuer_ref": ref, "workspace": issued.workspace})
 
