@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from keywright.api.apikey import FINALIZER
 from keywright.api.reading import read_spec, read_status
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from keywright.reconcile.inventory import Inventory
     from keywright.reconcile.restarting import Restarter
 
+_Model = TypeVar("_Model", "ApiKeySpec", "ApiKeyStatus")
+
 __all__ = ["Observer", "beyond_reach", "store_refusal", "subject_of", "with_target", "without_target"]
 
 _ROTATE = "keywright.dev/rotate"
@@ -39,6 +41,8 @@ _COMPROMISED = "keywright.dev/compromised"
 _ABANDON = "keywright.dev/abandon"
 _REWRITINGS_KEPT = 4096
 """More than are rewritten in the minute for which they count."""
+_READ_KEPT: Final = 256
+"""A few times those that are worked on at once; about a megabyte."""
 
 
 def subject_of(seen: Object) -> Subject:
@@ -101,6 +105,25 @@ def _as_issued(s: Situation) -> ApiKeySpec:
     return s.spec.model_copy(update={"issuer_ref": ref, "workspace": issued.workspace})
 
 
+class _LastRead(Generic[_Model]):
+    """Specs or statuses, as they were read last: most passes begin with what the one before them ended with."""
+
+    def __init__(self, part: str, read: Callable[[Object], _Model]) -> None:
+        self._part = part
+        self._read = read
+        self._kept: dict[str, tuple[object, _Model]] = {}
+
+    def of(self, seen: Object) -> _Model:
+        """Raises as `read` does. Nobody changes objects or models in place: what equals the JSON that was read, reads the same."""
+        uid, found = seen["metadata"]["uid"], seen.get(self._part)
+        kept = self._kept.get(uid)
+        if kept is None or kept[0] != found:
+            kept = self._kept[uid] = found, self._read(seen)
+            if len(self._kept) > _READ_KEPT:
+                del self._kept[next(iter(self._kept))]
+        return kept[1]
+
+
 class Observer:
     """Reads the world for one ApiKey at a time."""
 
@@ -128,10 +151,12 @@ class Observer:
         self._late_window = late_window
         self._new_attempt_id = new_attempt_id
         self._rewritten: dict[str, Rewriting] = {}
+        self._specs = _LastRead("spec", read_spec)
+        self._statuses = _LastRead("status", read_status)
 
     def begin(self, seen: Object) -> tuple[ApiKeySpec, ApiKeyStatus, Observed]:
         """What is known without asking. Raises Rejected(InvalidSpec) where spec or status cannot be read."""
-        spec, status, subject = read_spec(seen), read_status(seen), subject_of(seen)
+        spec, status, subject = self._specs.of(seen), self._statuses.of(seen), subject_of(seen)
         namespace = subject.key.namespace
         places = dict.fromkeys((place_of(spec.target), *([status.target.name] if status.target else ())))
         known = {place: there for place in places if (there := self._sink.known(namespace, place))}
@@ -165,8 +190,8 @@ class Observer:
         `spec`: as it was read last, which stands while the generation does.
         """
         if seen["metadata"].get("generation", 0) != observed.subject.generation:
-            spec = read_spec(seen)
-        status = read_status(seen)
+            spec = self._specs.of(seen)
+        status = self._statuses.of(seen)
         gone, used, previous_used = self._of_keys(status)
         observed = observed._replace(
             subject=subject_of(seen),
