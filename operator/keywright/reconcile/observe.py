@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 from keywright.api.apikey import FINALIZER
 from keywright.api.reading import read_spec, read_status
@@ -14,6 +14,7 @@ from keywright.planning.layout import beside
 from keywright.planning.observed import Absent, Fact, Observed, Present, Refusal, Rewriting, Sought, Subject
 from keywright.planning.places import in_vault, place_of
 from keywright.reconcile.directory import ref_of
+from keywright.reconcile.lastread import LastRead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from keywright.reconcile.inventory import Inventory
     from keywright.reconcile.restarting import Restarter
 
-_Model = TypeVar("_Model", "ApiKeySpec", "ApiKeyStatus")
-
 __all__ = ["Observer", "beyond_reach", "store_refusal", "subject_of", "with_target", "without_target"]
 
 _ROTATE = "keywright.dev/rotate"
@@ -41,8 +40,6 @@ _COMPROMISED = "keywright.dev/compromised"
 _ABANDON = "keywright.dev/abandon"
 _REWRITINGS_KEPT = 4096
 """More than are rewritten in the minute for which they count."""
-_READ_KEPT: Final = 256
-"""A few times those that are worked on at once; about a megabyte."""
 
 
 def subject_of(seen: Object) -> Subject:
@@ -105,25 +102,6 @@ def _as_issued(s: Situation) -> ApiKeySpec:
     return s.spec.model_copy(update={"issuer_ref": ref, "workspace": issued.workspace})
 
 
-class _LastRead(Generic[_Model]):
-    """Specs or statuses, as they were read last: most passes begin with what the one before them ended with."""
-
-    def __init__(self, part: str, read: Callable[[Object], _Model]) -> None:
-        self._part = part
-        self._read = read
-        self._kept: dict[str, tuple[object, _Model]] = {}
-
-    def of(self, seen: Object) -> _Model:
-        """Raises as `read` does. Nobody changes objects or models in place: what equals the JSON that was read, reads the same."""
-        uid, found = seen["metadata"]["uid"], seen.get(self._part)
-        kept = self._kept.get(uid)
-        if kept is None or kept[0] != found:
-            kept = self._kept[uid] = found, self._read(seen)
-            if len(self._kept) > _READ_KEPT:
-                del self._kept[next(iter(self._kept))]
-        return kept[1]
-
-
 class Observer:
     """Reads the world for one ApiKey at a time."""
 
@@ -151,8 +129,8 @@ class Observer:
         self._late_window = late_window
         self._new_attempt_id = new_attempt_id
         self._rewritten: dict[str, Rewriting] = {}
-        self._specs = _LastRead("spec", read_spec)
-        self._statuses = _LastRead("status", read_status)
+        self._specs = LastRead("spec", read_spec)
+        self._statuses = LastRead("status", read_status)
 
     def begin(self, seen: Object) -> tuple[ApiKeySpec, ApiKeyStatus, Observed]:
         """What is known without asking. Raises Rejected(InvalidSpec) where spec or status cannot be read."""
