@@ -10,7 +10,7 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from typing import TYPE_CHECKING, Final, NewType, NoReturn
+from typing import TYPE_CHECKING, Final, NamedTuple, NewType, NoReturn
 
 from pydantic import BaseModel, ConfigDict
 
@@ -54,9 +54,8 @@ _MOST_REVISIONS: Final = 1 << 31
 _TAG: Final = re.compile(r" ?\[kw/(?P<cluster>[a-z0-9-]{1,8})/(?P<uid8>[0-9a-f-]{8})/(?P<attempt>[a-z0-9]{8})\]\Z")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ResourceKey:
-    """A namespaced object's name: all that a queue item holds."""
+class ResourceKey(NamedTuple):
+    """A namespaced object's name: all that a queue item holds. A tuple, since it is hashed and compared wherever anything is looked up."""
 
     namespace: str
     name: str

@@ -85,7 +85,7 @@ def harmless(seen: dict[str, Any]) -> None:
     spec, status = read_spec(seen), ApiKeyStatus()
     workspace = Workspace("11111111-1111-4111-8111-111111111111", spec.workspace)
     known = all_known(issuer=facts(workspace=workspace))
-    observed = type(known)(**{**fields_of(known), "subject": subject_of(seen), "targets": {}, "fresh": frozenset()})
+    observed = known._replace(subject=subject_of(seen), targets={}, fresh=frozenset())
     decision = plan(spec, status, observed, NOW)
     one_line(decision.message)
     s = Situation(spec, status, observed, NOW)
@@ -111,11 +111,6 @@ def written(s: Situation) -> None:
     assert body["metadata"]["labels"]["keywright.dev/managed"] == "true"
     assert body["metadata"]["name"] == s.layout.name
     assert PLAINTEXT not in json.dumps(body["metadata"])
-
-
-def fields_of(observed: Any) -> dict[str, Any]:
-    """Of a frozen dataclass with slots."""
-    return {name: getattr(observed, name) for name in observed.__dataclass_fields__}
 
 
 def one_line(text: str) -> None:

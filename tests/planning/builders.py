@@ -142,7 +142,7 @@ def observed(target: TargetState | None = None, *, at: str = SECRET, fresh: bool
         targets={at: target} if target is not None else {},
         fresh=frozenset({at}) if fresh else frozenset(),
     )
-    return replace(seen, **changes)
+    return seen._replace(**changes)
 
 
 def all_known(target: TargetState | None = None, **changes: Any) -> Observed:

@@ -5,7 +5,6 @@ The calendar (`ran`) knows nothing of cron libraries: it looks at the local cloc
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import count
@@ -115,7 +114,7 @@ class Life:
             expiry=schedule.expiry_text(self.spec),
         )
         attempt = an_attempt(self._record.attempt, started_at=now, reason=reason)
-        seen = replace(observed(), subject=self._subject)
+        seen = observed()._replace(subject=self._subject)
         begun = Situation(self.spec, self.status, seen, now)
         begun = begun.with_status(transitions.intended(begun, attempt, Reason.of(reason, Reason.NOT_ISSUED), "Due."))
         self.status = transitions.settled(begun, self._record, adopted=False)
@@ -148,7 +147,7 @@ class Life:
             steps += 1
             assert steps < most, f"a hot loop at {now}: {self.status.to_dict()}"
             s = self.at(now)
-            seen = replace(s.observed, revoked=revoked)
+            seen = s.observed._replace(revoked=revoked)
             step = plan(self.spec, self.status, seen, now).step
             match step:
                 case WriteStatus(purpose="intent", status=status):

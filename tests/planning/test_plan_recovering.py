@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from tests.planning.builders import (
     ISSUER,
@@ -151,8 +149,7 @@ RECOVERY = {
         Reason.SPEC_CHANGED,
         spec=ELSEWHERE,
         status=settled(closed_attempts=[a_closed_attempt()]),
-        seen=replace(
-            all_known(**listed(("key-c", "ccccccc1"))),
+        seen=all_known(**listed(("key-c", "ccccccc1")))._replace(
             targets={"elsewhere": Absent(), "mistral-key": a_target(a_record("key-c", "ccccccc1"))},
             fresh=frozenset({"elsewhere", "mistral-key"}),
         ),

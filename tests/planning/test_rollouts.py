@@ -218,7 +218,7 @@ def test_what_was_restarted_is_not_restarted_again():
 def test_nothing_is_restarted_into_a_target_that_does_not_hold_the_key():
     """That is repaired first, by another key, with a rollout of its own."""
     spec = a_spec(suspend=True)
-    world = replace(seen(spec), targets={"mistral-key": Absent()})
+    world = seen(spec)._replace(targets={"mistral-key": Absent()})
     status = rotated(an_entry(ago=None), previous=[])
     step = decide(spec, status, world).step
     assert not isinstance(step, RestartWorkload | Look)
@@ -233,7 +233,7 @@ def test_suspended_a_rollout_of_what_was_delivered_goes_on():
 
 def test_deletion_restarts_nothing_and_waits_for_no_rollout():
     """The keys are revoked at once, those that were to wait included."""
-    world = replace(seen(), subject=a_subject(deleting=True))
+    world = seen()._replace(subject=a_subject(deleting=True))
     step = decide(a_spec(), rotated(an_entry(ago=None), ends=timedelta(hours=-1)), world).step
     assert isinstance(step, RevokeKey)
 

@@ -139,8 +139,8 @@ def test_a_target_that_cannot_be_read_is_said_and_nothing_else_is_done(refusal):
 @pytest.mark.parametrize("doubt", ["unreadable", "gone"])
 def test_what_was_said_against_a_path_is_not_taken_back_unread(doubt: str):
     """By somebody who remembers the target: two operators, of whom one has read it, would write against each other without end."""
-    remembered = replace(all_known(THERE, at=PLACE), fresh=frozenset())
-    seen = replace(remembered, unreadable=SEALED) if doubt == "unreadable" else all_known(Absent(), at=PLACE)
+    remembered = all_known(THERE, at=PLACE)._replace(fresh=frozenset())
+    seen = remembered._replace(unreadable=SEALED) if doubt == "unreadable" else all_known(Absent(), at=PLACE)
     suspended = SPEC.model_copy(update={"suspend": True})
     status = said(suspended, delivered(), seen)
     assert decide(suspended, status, remembered).step == Look(Fact.TARGET, target=PLACE)
@@ -164,8 +164,8 @@ def test_older_versions_go_before_a_dead_key_leaves_the_status():
     status = delivered(previous=[a_previous_key("key-0", timedelta(0))])
     revoked = all_known(THERE, at=PLACE, revoked=frozenset({KeyId("key-0")}))
     assert decide(SPEC, status, revoked).step == PruneTarget(PLACE, KeyId("key-0"))
-    assert said(SPEC, status, replace(revoked, pruned=frozenset({KeyId("key-0")}))).previous == []
-    failed = replace(revoked, unpruned={KeyId("key-0"): "vaultstore/vault is sealed"})
+    assert said(SPEC, status, revoked._replace(pruned=frozenset({KeyId("key-0")}))).previous == []
+    failed = revoked._replace(unpruned={KeyId("key-0"): "vaultstore/vault is sealed"})
     decision = decide(SPEC, status, failed)
     assert decision.step.status.previous == status.previous
     assert "still hold the revoked key key-0: vaultstore/vault is sealed" in decision.message
@@ -181,10 +181,10 @@ def test_a_secret_has_no_older_versions():
 def test_deletion_revokes_while_vault_is_away_and_waits_to_clean():
     """The key dies first; abandon lets go of what cannot be removed."""
     gone = observed(subject=a_subject(deleting=True), revoked=frozenset({RECORD.key_id}))
-    unclean = replace(gone, unclean={PLACE: "vaultstore/vault is sealed"})
+    unclean = gone._replace(unclean={PLACE: "vaultstore/vault is sealed"})
     status = said(SPEC, delivered(), unclean)
     assert "cannot be removed yet: vaultstore/vault is sealed" in status.condition("Stalled").message
-    let_go = replace(unclean, subject=a_subject(deleting=True, abandon=True))
+    let_go = unclean._replace(subject=a_subject(deleting=True, abandon=True))
     assert isinstance(decide(SPEC, status, let_go).step, ReleaseFinalizer)
 
 
@@ -208,9 +208,9 @@ def test_an_interrupted_attempt_is_not_guessed_at_on_deletion():
     subject = a_subject(deleting=True)
     seen = observed(subject=subject, unreadable=SEALED, **listed(("late", "ccccccc1")))
     assert decide(SPEC, status, seen).step == RevokeKey(RECORD.key_id, status.issuer)
-    revoked = replace(seen, revoked=frozenset({RECORD.key_id}))
+    revoked = seen._replace(revoked=frozenset({RECORD.key_id}))
     assert said(SPEC, status, revoked).condition("Reconciling").reason == "StoreUnavailable"
-    let_go = replace(revoked, subject=replace(subject, abandon=True))
+    let_go = revoked._replace(subject=replace(subject, abandon=True))
     assert isinstance(decide(SPEC, status, let_go).step, ReleaseFinalizer)
 
 

@@ -310,10 +310,9 @@ class FakeSink:
         await self.faults.after(what)
         return state
 
-    def _look(self, key: ResourceKey) -> TargetState:
+    def _look(self, key: ResourceKey) -> None:
         there = self.stored.get(key)
         self.seen(key, there, there.version if there else self.store.version)
-        return state_of(there)
 
 
 def state_of(there: Stored | None, sought: Sought | None = None) -> TargetState:

@@ -99,7 +99,7 @@ async def test_a_moved_target_leaves_the_adopted_secret_to_its_owner():
     """Only ours goes from the place that was left; and the next place may be adopted, too."""
     world = a_world(rotation={"overlap": "0s"})
     await world.settle()
-    elsewhere = replace(SECRET, name="elsewhere")
+    elsewhere = SECRET._replace(name="elsewhere")
     world.sink.put_foreign(elsewhere, **GIVEN)
     world.edit(target={"secret": {"name": "elsewhere", "adopt": True}})
     await world.settle()
@@ -240,7 +240,7 @@ async def test_what_was_to_be_adopted_is_deleted_on_the_way():
 async def test_two_api_keys_for_one_secret_that_is_given_away():
     """K10: the annotation names one; the other is refused, before and after."""
     world = a_world()
-    other = replace(SECRET, name="other")
+    other = SECRET._replace(name="other")
     await world.settle()
     world.create(other, target=ADOPT)
     await world.settle(other)

@@ -269,7 +269,7 @@ async def test_another_api_keys_secret_with_this_plaintext_stays():
     world.create()
     await world.settle()
     copy = replace(
-        world.sink.stored[SECRET], owner=Owner(replace(SECRET, name="other"), "other-uid", "c1u5ter0", bound=True)
+        world.sink.stored[SECRET], owner=Owner(SECRET._replace(name="other"), "other-uid", "c1u5ter0", bound=True)
     )
     world.sink.put_back(SECRET, copy)
     world.now += timedelta(minutes=6)

@@ -87,7 +87,7 @@ def _without_record(s: Situation) -> Situation:
         name: replace(there, record=None) if isinstance(there, Present) else there
         for name, there in s.observed.targets.items()
     }
-    return replace(s, observed=replace(s.observed, targets=targets))
+    return replace(s, observed=s.observed._replace(targets=targets))
 
 
 def _revoke_before_record() -> list[tuple[Any, str, Any]]:

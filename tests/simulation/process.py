@@ -123,7 +123,8 @@ class Process(Faults):
         """Let others go first; then perhaps something goes wrong."""
         self.world.check()
         await asyncio.sleep(self.world.delay())
-        await self.awake()
+        if self.dead or self.frozen_until:  # of thousands of steps few are
+            await self.awake()
         fault = self.world.next_fault(point)
         if fault is not None:
             self.world.say(f"{self.slot}: {point}: {fault.how} {fault.seconds or ''}")

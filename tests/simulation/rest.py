@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.names import KEY
@@ -152,8 +151,7 @@ class AtRest:
     def _told(self) -> str | None:
         """I3: no plaintext but in Secrets."""
         for site in self._world.sites:
-            said = json.dumps([*site.server.stored.values()], default=str)
-            said += repr([p.cluster.events for p in site.processes.values()])
+            said = repr([*site.server.stored.values(), *(p.cluster.events for p in site.processes.values())])
             if self.gives_away(said):
                 return "I3: a plaintext was given away"
         return None

@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError, core_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
 
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic.json_schema import JsonSchemaValue
@@ -99,7 +99,7 @@ class Matches:
         matches = re.compile(self.pattern).fullmatch
 
         def check(value: Any) -> Any:
-            if not all(map(matches, self._texts(value))):
+            if not self._holds(matches, value):
                 raise PydanticCustomError("syntax", "{sentence}", {"sentence": self.message})
             return value
 
@@ -114,8 +114,8 @@ class Matches:
     def _rule(self) -> str:
         return f"self.matches({_cel(self.pattern)})"
 
-    def _texts(self, value: Any) -> Iterable[str]:
-        return (value,)
+    def _holds(self, matches: Callable[[str], re.Match[str] | None], value: Any) -> bool:
+        return matches(value) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +125,8 @@ class KeysMatch(Matches):
     def _rule(self) -> str:
         return f"self.all(k, k.matches({_cel(self.pattern)}))"
 
-    def _texts(self, value: Any) -> Iterable[str]:
-        return list(value)
+    def _holds(self, matches: Callable[[str], re.Match[str] | None], value: Any) -> bool:
+        return all(map(matches, value))
 
 
 def _with_rule(schema: JsonSchemaValue, rule: str, message: str) -> JsonSchemaValue:

@@ -5,9 +5,10 @@ Nothing here is fetched by the planner; a fact that it lacks it asks for with `L
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -244,9 +245,15 @@ class Unrolled:
 RolloutState = RolledOut | Rolling | Unrolled
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """The world as one pass of the reconciler knows it. None everywhere means: not looked at (yet)."""
+_NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
+
+
+class Observed(NamedTuple):
+    """The world as one pass of the reconciler knows it. None everywhere means: not looked at (yet).
+
+    A tuple: each step of each pass makes another one with a field or two changed, which takes a dataclass of so many fields five times
+    as long.
+    """
 
     subject: Subject
     cluster_id: str
@@ -259,24 +266,24 @@ class Observed:
     owner_exists: bool = True
     """Whether the ApiKey that the target belongs to, by namespace and name, is still there."""
     issuer: IssuerFacts | Refusal | None = None
-    targets: Mapping[str, TargetState] = field(default_factory=dict)
+    targets: Mapping[str, TargetState] = _NOTHING
     """What stands where, by its place."""
-    fresh: frozenset[str] = field(default_factory=frozenset)
+    fresh: frozenset[str] = frozenset()
     """The targets that this pass has read or written itself, by place."""
     unreadable: Refusal | None = None
     """Why a target could not be read in this pass."""
     rehearsal: Refusal | Literal[True] | None = None
     """Whether a write to the target would be accepted."""
     listing: tuple[ListedKey, ...] | Refusal | None = None
-    searched: frozenset[tuple[str, str]] = field(default_factory=frozenset)
+    searched: frozenset[tuple[str, str]] = frozenset()
     """What this pass has listed itself: the issuer's uid and the part of a name that was looked for. Empty: an older listing."""
-    looked: Mapping[str, datetime] = field(default_factory=dict)
+    looked: Mapping[str, datetime] = _NOTHING
     """When the older listing was made, by the issuer's uid: for the issuers of closed attempts."""
     namespace_ending: bool | None = None
     """Whether the namespace is being deleted."""
     last_used: date | None = None
     """The day that the inventory has for the current key."""
-    previous_used: Mapping[KeyId, date] = field(default_factory=dict)
+    previous_used: Mapping[KeyId, date] = _NOTHING
     """The days that the inventory has for older keys."""
     maker: IssuerFacts | Refusal | None = None
     """The issuer that made the current key, seen with the workspace that the key is of, wherever the spec points by now."""
@@ -291,21 +298,21 @@ class Observed:
     delivered: AttemptId | None = None
     """The attempt whose key this pass has delivered, with the issuer's answer in hand."""
     failure: Failure | None = None
-    revoked: frozenset[KeyId] = field(default_factory=frozenset)
+    revoked: frozenset[KeyId] = frozenset()
     """Keys that this pass has revoked."""
-    failed_revocations: Mapping[KeyId, Refusal] = field(default_factory=dict)
+    failed_revocations: Mapping[KeyId, Refusal] = _NOTHING
     """Keys that this pass could not revoke, and why."""
-    cleaned: frozenset[str] = field(default_factory=frozenset)
+    cleaned: frozenset[str] = frozenset()
     """Targets, by name, that this pass has cleaned."""
-    unclean: Mapping[str, str] = field(default_factory=dict)
+    unclean: Mapping[str, str] = _NOTHING
     """Targets, by name, that this pass could not clean, and why."""
-    beyond: Mapping[str, str] = field(default_factory=dict)
+    beyond: Mapping[str, str] = _NOTHING
     """Of the cleaned ones, those that nothing of keywright can reach any more, and why: what stands there is left."""
-    pruned: frozenset[KeyId] = field(default_factory=frozenset)
+    pruned: frozenset[KeyId] = frozenset()
     """Dead keys of which this pass knows that no older version of their target holds them any more."""
-    unpruned: Mapping[KeyId, str] = field(default_factory=dict)
+    unpruned: Mapping[KeyId, str] = _NOTHING
     """Dead keys of which older versions could not be destroyed, and why."""
-    rollouts: Mapping[tuple[str, RestartRef], RolloutState] = field(default_factory=dict)
+    rollouts: Mapping[tuple[str, RestartRef], RolloutState] = _NOTHING
     """What this pass has restarted or looked at: by the id of the key it is for, and the workload."""
     rewritten: Rewriting | None = None
     """The last time that a target was laid out anew without a new key, as far as this process remembers."""

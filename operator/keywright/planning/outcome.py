@@ -196,14 +196,14 @@ def reported(s: Situation, sayings: list[Saying], step: NextStep) -> ApiKeyStatu
 
     Times are whole seconds, as they are written: what is said must read back as the same.
     """
-    generation = s.observed.subject.generation
+    generation, at = s.observed.subject.generation, step.at
     same_spec = s.status.observed_generation == generation
     return s.status.model_copy(
         update={
             "observed_generation": generation,
             "conditions": conditions(s, sayings),
             "schedule": s.schedule_in_force,
-            "next": step.model_copy(update={"at": step.at.replace(microsecond=0)}) if step.at else step,
+            "next": step.model_copy(update={"at": at.replace(microsecond=0)}) if at and at.microsecond else step,
             "next_attempt_at": s.status.next_attempt_at if same_spec else None,
         }
     )

@@ -52,7 +52,7 @@ def plan(spec: ApiKeySpec, status: ApiKeyStatus, observed: Observed, now: dateti
         (_keep_finalizer(s) if s.observed.unreadable else None)
         or unreadable(s)
         or open_attempt(s)
-        or late_keys(s)
+        or (late_keys(s) if s.status.closed_attempts else None)
         or _known_target(s)
         or still_used(s)
         or overlaps_over(s)

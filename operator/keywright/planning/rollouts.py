@@ -76,8 +76,10 @@ def begun(s: Situation, record: KeyRecord, revision: int) -> RolloutStatus | Non
 
 def pending(s: Situation) -> list[PendingRollout]:
     """What is still to be restarted or waited for; a workload that the spec names no more is neither."""
-    wanted = set((s.spec.rotation.restart if s.spec.rotation else None) or ())
-    return [entry for entry in s.status.rollout.pending if entry.workload in wanted] if s.status.rollout else []
+    if s.status.rollout is None:
+        return []
+    wanted = {(w.kind, w.name) for w in (s.spec.rotation.restart if s.spec.rotation else None) or ()}
+    return [entry for entry in s.status.rollout.pending if (entry.kind, entry.name) in wanted]
 
 
 def active(s: Situation) -> bool:

@@ -237,13 +237,13 @@ class Situation:
         asked, so that nothing can be gained by forging them: the record is written anew from the status, no key is made and none
         revoked. One that names another ApiKey is that one's, whatever stands in it.
         """
-        record, target = self.delivered, self.observed.targets.get(self.home or "")
-        if record is None or not isinstance(target, Present | Foreign) or target.digest != record.digest:
+        here, target = self.record_at(self.home), self.observed.targets.get(self.home or "")
+        if here is not None and here.key_id == self.status.key_id:
+            return None  # as nearly always: the record from the status need not be put together
+        if not isinstance(target, Present | Foreign) or (isinstance(target, Present) and not self.is_mine(target)):
             return None
-        if isinstance(target, Present) and not self.is_mine(target):
-            return None
-        here = self.record_at(self.home)
-        return record if here is None or here.key_id != record.key_id else None
+        record = self.delivered
+        return record if record is not None and target.digest == record.digest else None
 
     @cached_property
     def key_stands(self) -> bool:

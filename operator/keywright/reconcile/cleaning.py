@@ -57,8 +57,8 @@ class Cleaner:
             await self._sink.prune(observed.subject.key.namespace, step.name, step.key_id)
         except (Terminal, Retryable, Ambiguous) as error:
             if not await beyond_reach(error, s, self._cluster):
-                return replace(observed, unpruned={**observed.unpruned, step.key_id: str(error)})
-        return replace(observed, pruned=observed.pruned | {step.key_id})
+                return observed._replace(unpruned={**observed.unpruned, step.key_id: str(error)})
+        return observed._replace(pruned=observed.pruned | {step.key_id})
 
     async def _left(self, error: Terminal | Unavailable | RateLimited, step: CleanTarget, s: Situation) -> Observed:
         """What a store's error means to the place that was to be cleaned; one of a Secret's ends the pass."""
@@ -67,8 +67,8 @@ class Cleaner:
         observed = s.observed
         if await beyond_reach(error, s, self._cluster):
             beyond = {**observed.beyond, step.name: str(error)}
-            return replace(observed, beyond=beyond, cleaned=observed.cleaned | {step.name})
-        return replace(observed, unclean={**observed.unclean, step.name: str(error)})
+            return observed._replace(beyond=beyond, cleaned=observed.cleaned | {step.name})
+        return observed._replace(unclean={**observed.unclean, step.name: str(error)})
 
     async def _found(self, step: CleanTarget, s: Situation) -> tuple[Observed, str | None]:
         """What stands there, and the version of it that may be cleaned; a target that is not ours (any more) is left alone."""
@@ -83,16 +83,16 @@ class Cleaner:
             return observed, target.version
         if step.name == s.home and s.stripped and not isinstance(observed.rehearsal, Refusal):
             return observed, None  # ours all the same, and made so first
-        return replace(observed, cleaned=observed.cleaned | {step.name}), None
+        return observed._replace(cleaned=observed.cleaned | {step.name}), None
 
     async def _cleaned(self, step: CleanTarget, s: Situation, version: str) -> Observed:
         observed, adopted = s.observed, s.adopted_at(step.name)
         try:
             await self._sink.clean(observed.subject.key.namespace, step.name, version, adopted=adopted)
         except Rejected as error:
-            return replace(observed, unclean={**observed.unclean, step.name: str(error)})
+            return observed._replace(unclean={**observed.unclean, step.name: str(error)})
         observed = without_target(observed, step.name) if adopted else with_target(observed, step.name, Absent())
-        return replace(observed, cleaned=observed.cleaned | {step.name})
+        return observed._replace(cleaned=observed.cleaned | {step.name})
 
 
 def _may_live(target: TargetState | None, s: Situation) -> bool:

@@ -6,7 +6,6 @@ as the apiserver takes writes, for as long as it goes on.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -28,9 +27,12 @@ _OVER: Final = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """Our last write: of what, when, and how many before it somebody has written over, one after another."""
+    """Our last write: of what, when, and how many before it somebody has written over, one after another.
 
-    digest: int
+    `status` is mostly the very object that the cluster's cache holds: to keep it costs no memory, and to compare it next to no time.
+    """
+
+    status: Mapping[str, Any]
     at: datetime
     times: int
 
@@ -54,7 +56,7 @@ class Contest:
 
     def written(self, key: ResourceKey, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """We have written the status `after` over `before`."""
-        self._said[key] = _Said(_digest(after), self._clock(), self._times(key, before))
+        self._said[key] = _Said(after, self._clock(), self._times(key, before))
 
     def forget(self, key: ResourceKey) -> None:
         """There is no such ApiKey any more."""
@@ -63,10 +65,6 @@ class Contest:
     def _times(self, key: ResourceKey, stands: Mapping[str, Any]) -> int:
         """How many of our writes in a row somebody has written over, with what stands now."""
         said = self._said.get(key)
-        if said is None or said.digest == _digest(stands) or abs(self._clock() - said.at) > _OVER:
+        if said is None or said.status == stands or abs(self._clock() - said.at) > _OVER:
             return 0
         return said.times + 1
-
-
-def _digest(status: Mapping[str, Any]) -> int:
-    return hash(json.dumps(status, sort_keys=True))

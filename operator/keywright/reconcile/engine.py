@@ -14,7 +14,7 @@ from keywright.keys import ResourceKey
 from keywright.planning.places import place_seen
 from keywright.reconcile.directory import IssuerDirectory
 from keywright.reconcile.execute import Executor
-from keywright.reconcile.holding import issuers_named, makers_of
+from keywright.reconcile.holding import named_and_makers
 from keywright.reconcile.inventory import Inventory
 from keywright.reconcile.observe import Observer
 from keywright.reconcile.reconciler import Reconciler
@@ -222,8 +222,7 @@ class Engine:
 
     async def _reconcile(self, key: ResourceKey) -> timedelta | None:
         """One pass; an issuer that the ApiKey no longer names may have waited for that, one that it has keys at may not be held."""
-        before, _ = self._names(key)
-        before |= self._named.pop(key, frozenset())
+        before = self._names(key)[0] | self._named.pop(key, frozenset())
         try:
             return await self._reconciler.reconcile(key)
         finally:
@@ -236,7 +235,7 @@ class Engine:
     def _names(self, key: ResourceKey) -> tuple[frozenset[Ref], frozenset[Ref]]:
         """All issuers that an ApiKey names, and those that made keys of it."""
         seen = self._cluster.api_key(key)
-        return (frozenset(), frozenset()) if seen is None else (issuers_named(seen), makers_of(seen))
+        return (frozenset(), frozenset()) if seen is None else named_and_makers(seen)
 
     def _may_go(self, ref: Ref) -> bool:
         found = self._cluster.issuer(*ref)

@@ -116,7 +116,7 @@ class Executor:
             case WriteStatus():
                 stands = await self._cluster.patch_status(seen, step.status.to_dict())
                 fresh = step.status.attempt.id if step.purpose == "intent" and step.status.attempt else None
-                return Taken(stands, replace(observed, fresh_attempt=AttemptId(fresh) if fresh else None))
+                return Taken(stands, observed._replace(fresh_attempt=AttemptId(fresh) if fresh else None))
             case IssueAndDeliver():
                 observed = await self._issue_and_deliver(step, s, urgency(seen, self._clock()))
                 return Taken(seen, observed, done=observed.failure is None)
@@ -153,14 +153,13 @@ class Executor:
             await self._directory.holding.hold(ref_of(step.issuer, s.observed.subject.key.namespace), step.issuer)
         except Terminal as error:
             why = f"{called(step.issuer.kind, step.issuer.name)} cannot be kept from being deleted before its keys: {error}"
-            return replace(s.observed, issuer=Refusal(Reason.ISSUER_UNAVAILABLE, why))
+            return s.observed._replace(issuer=Refusal(Reason.ISSUER_UNAVAILABLE, why))
         facts = s.observed.issuer
-        return replace(s.observed, issuer=replace(facts, held=True) if isinstance(facts, IssuerFacts) else facts)
+        return s.observed._replace(issuer=replace(facts, held=True) if isinstance(facts, IssuerFacts) else facts)
 
     async def _issue_and_deliver(self, step: IssueAndDeliver, s: Situation, rank: float) -> Observed:
         # What was read before the request says nothing of what stands after it.
-        observed = replace(
-            s.observed,
+        observed = s.observed._replace(
             fresh_attempt=None,
             failure=None,
             listing=None,
@@ -180,17 +179,16 @@ class Executor:
             issued = await client.create(request)
         except (Terminal, Retryable, Ambiguous) as error:
             self._directory.failed(step.attempt.issuer, key.namespace, error)
-            return replace(observed, failure=_failure_of(error))
+            return observed._replace(failure=_failure_of(error))
         if step.check and (problem := await self._check(client, issued)) is not None:
-            return replace(
-                observed,
+            return observed._replace(
                 failure=Failure(Reason.KEY_CHECK_FAILED, problem, issued.key_id, maybe_committed=True, settled=True),
             )
         record = self._record(step, s, issued)
         delivered = await self._deliver(Delivery(step.layout, s.owner, record, issued.plaintext), step.version)
         if isinstance(delivered, Failure):
-            return replace(observed, failure=delivered)
-        return replace(with_target(observed, step.layout.name, delivered), delivered=record.attempt)
+            return observed._replace(failure=delivered)
+        return with_target(observed, step.layout.name, delivered)._replace(delivered=record.attempt)
 
     def _record(self, step: IssueAndDeliver, s: Situation, issued: IssuedKey) -> KeyRecord:
         subject = s.observed.subject
@@ -296,7 +294,7 @@ class Executor:
             target = await self._sink.fence(step.layout, s.owner, step.attempt.id, step.version)
         except Rejected as error:
             refusal = Refusal(Reason.of(error.reason, Reason.TARGET_REFUSED), f"the target cannot be fenced: {error}")
-            return replace(s.observed, listing=refusal)
+            return s.observed._replace(listing=refusal)
         return with_target(s.observed, step.layout.name, target)
 
     async def _revoke(self, step: RevokeKey, s: Situation, *, ahead: bool) -> Observed:
@@ -307,9 +305,9 @@ class Executor:
             await client.revoke(step.key_id, _workspace_at(step.issuer, s), ahead=ahead)
         except (Terminal, Retryable, Ambiguous) as error:
             self._directory.failed(step.issuer, observed.subject.key.namespace, error)
-            return replace(observed, failed_revocations={**observed.failed_revocations, step.key_id: refusal_of(error)})
+            return observed._replace(failed_revocations={**observed.failed_revocations, step.key_id: refusal_of(error)})
         self._observer.revoked(step.key_id)
-        return replace(observed, revoked=observed.revoked | {step.key_id})
+        return observed._replace(revoked=observed.revoked | {step.key_id})
 
     async def _rewrite(self, step: RewriteTarget, s: Situation) -> Observed:
         name = step.layout.name
@@ -321,7 +319,7 @@ class Executor:
         try:
             rewritten = await self._sink.rewrite(step.layout, s.owner, record, target.version)
         except Rejected as error:
-            return replace(s.observed, rehearsal=Refusal(Reason.of(error.reason, Reason.TARGET_REFUSED), str(error)))
+            return s.observed._replace(rehearsal=Refusal(Reason.of(error.reason, Reason.TARGET_REFUSED), str(error)))
         observed = self._observer.rewrote(s, layout_digest_of(step.layout, s.owner))
         return with_target(observed, name, rewritten)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from keywright.api.apikey import KeyIssuerIdentity
     from keywright.ports.cluster import Cluster, Object
 
-__all__ = ["Holding", "Ref", "is_deleting", "issuers_named", "makers_of"]
+__all__ = ["Holding", "Ref", "is_deleting", "named_and_makers"]
 
 _log = logging.getLogger(__name__)
 
@@ -98,15 +98,10 @@ class Holding:
         self._cluster.note(EventNote(about=found, type="Normal", reason=Reason.ISSUER_DELETING, message=message))
 
 
-def issuers_named(seen: Object) -> frozenset[Ref]:
-    """All issuers that an ApiKey names: the wanted one, and the makers of its keys and attempts."""
-    wanted = issuer_wanted(seen)
-    return _refs(seen, issuers_recorded(seen) | ({wanted} if wanted else frozenset()))
-
-
-def makers_of(seen: Object) -> frozenset[Ref]:
-    """Those of them at which an ApiKey has keys or attempts."""
-    return _refs(seen, issuers_recorded(seen))
+def named_and_makers(seen: Object) -> tuple[frozenset[Ref], frozenset[Ref]]:
+    """All issuers that an ApiKey names, and those of them at which it has keys or attempts."""
+    makers, wanted = issuers_recorded(seen), issuer_wanted(seen)
+    return _refs(seen, makers | {wanted} if wanted else makers), _refs(seen, makers)
 
 
 def _refs(seen: Object, named: frozenset[tuple[str, str]]) -> frozenset[Ref]:

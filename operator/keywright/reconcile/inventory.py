@@ -25,6 +25,7 @@ from keywright.ports.cluster import EventNote
 from keywright.reconcile.account import tell_condition
 from keywright.reconcile.directory import ref_of, refusal_of
 from keywright.reconcile.issuer_status import next_status, status_of
+from keywright.reconcile.lastread import LastRead
 from keywright.reconcile.pace import PassPace
 from keywright.reconcile.sightings import LAG, Sightings
 
@@ -107,6 +108,7 @@ class Inventory:
         self._wake = wake
         self._metrics = metrics
         self._books: dict[Ref, _Book] = {}
+        self._specs = LastRead("spec", read_issuer_spec)
         self._struck: dict[str, float] = {}
         self._doubted: set[Ref] = set()
 
@@ -168,7 +170,7 @@ class Inventory:
             self._forget(ref)
             return None
         try:
-            spec = read_issuer_spec(found)
+            spec = self._specs.of(found)
         except Rejected as error:
             await self._say(ref, refusal=refusal_of(error))
             return timedelta(seconds=_FAILED_AGAIN)
@@ -330,8 +332,8 @@ class Inventory:
         if found is None:
             return
         vanished = self._books[ref].sightings.vanished if ref in self._books else 0
-        after = next_status(found, self._clock(), refusal=refusal, counted=counted, vanished=vanished)
         before = status_of(found)
+        after = next_status(found, before, self._clock(), refusal=refusal, counted=counted, vanished=vanished)
         if after == before:
             return
         with suppress(Retryable):  # somebody edits the issuer, or the apiserver is away: the next pass says it

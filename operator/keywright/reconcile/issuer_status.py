@@ -30,17 +30,17 @@ def status_of(found: Object) -> KeyIssuerStatus:
 
 def next_status(
     found: Object,
+    before: KeyIssuerStatus,
     now: datetime,
     *,
     refusal: Refusal | None = None,
     counted: Survey | None = None,
     vanished: int = 0,
 ) -> KeyIssuerStatus:
-    """`refusal`: why the issuer cannot be used. `counted`: what a pass found; without one the numbers stay as they are.
+    """`before`: what stands. `refusal`: why the issuer cannot be used. `counted`: what a pass found; without one the numbers stay.
 
     `vanished`: how many keys should have been listed where none was.
     """
-    before = status_of(found)
     generation = found["metadata"].get("generation")
     if refusal is not None:
         works, reason, message = False, refusal.reason, refusal.message

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from keywright.planning.layout import beside
 from keywright.planning.observed import Absent, Fact, Observed, Present, Refusal, Rewriting, Sought, Subject
 from keywright.planning.places import in_vault, place_of
 from keywright.reconcile.directory import ref_of
+from keywright.reconcile.lastread import LastRead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,13 +61,13 @@ def subject_of(seen: Object) -> Subject:
 
 def with_target(observed: Observed, name: str, target: TargetState) -> Observed:
     """What was read or written just now."""
-    return replace(observed, targets={**observed.targets, name: target}, fresh=observed.fresh | {name})
+    return observed._replace(targets={**observed.targets, name: target}, fresh=observed.fresh | {name})
 
 
 def without_target(observed: Observed, name: str) -> Observed:
     """What stands there now was not looked at."""
     targets = {at: target for at, target in observed.targets.items() if at != name}
-    return replace(observed, targets=targets, fresh=observed.fresh - {name})
+    return observed._replace(targets=targets, fresh=observed.fresh - {name})
 
 
 def store_refusal(error: KeywrightError) -> Refusal:
@@ -91,6 +91,12 @@ def _as_issued(s: Situation) -> ApiKeySpec:
     """The spec with issuer and workspace as they were when the current key was made: an edit since then hides no lost grant."""
     issuer, issued = s.status.issuer, s.status.issued_as
     if issuer is None or issued is None:
+        return s.spec
+    if (issuer.kind, issuer.name, issued.workspace) == (
+        s.spec.issuer_ref.kind,
+        s.spec.issuer_ref.name,
+        s.spec.workspace,
+    ):
         return s.spec
     ref = s.spec.issuer_ref.model_copy(update={"kind": issuer.kind, "name": issuer.name})
     return s.spec.model_copy(update={"issuer_ref": ref, "workspace": issued.workspace})
@@ -123,10 +129,12 @@ class Observer:
         self._late_window = late_window
         self._new_attempt_id = new_attempt_id
         self._rewritten: dict[str, Rewriting] = {}
+        self._specs = LastRead("spec", read_spec)
+        self._statuses = LastRead("status", read_status)
 
     def begin(self, seen: Object) -> tuple[ApiKeySpec, ApiKeyStatus, Observed]:
         """What is known without asking. Raises Rejected(InvalidSpec) where spec or status cannot be read."""
-        spec, status, subject = read_spec(seen), read_status(seen), subject_of(seen)
+        spec, status, subject = self._specs.of(seen), self._statuses.of(seen), subject_of(seen)
         namespace = subject.key.namespace
         places = dict.fromkeys((place_of(spec.target), *([status.target.name] if status.target else ())))
         known = {place: there for place in places if (there := self._sink.known(namespace, place))}
@@ -160,11 +168,10 @@ class Observer:
         `spec`: as it was read last, which stands while the generation does.
         """
         if seen["metadata"].get("generation", 0) != observed.subject.generation:
-            spec = read_spec(seen)
-        status = read_status(seen)
+            spec = self._specs.of(seen)
+        status = self._statuses.of(seen)
         gone, used, previous_used = self._of_keys(status)
-        observed = replace(
-            observed,
+        observed = observed._replace(
             subject=subject_of(seen),
             next_attempt=self._new_attempt_id(),
             key_gone=gone,
@@ -178,7 +185,7 @@ class Observer:
         self._rewritten[s.observed.subject.uid] = rewriting = Rewriting(layout_digest, s.now)
         while len(self._rewritten) > _REWRITINGS_KEPT:
             del self._rewritten[next(iter(self._rewritten))]
-        return replace(s.observed, rewritten=rewriting)
+        return s.observed._replace(rewritten=rewriting)
 
     def lists(self, identity: KeyIssuerIdentity, namespace: str, key_id: KeyId) -> bool:
         """Whether the issuer of that name, re-created or not, listed this key when it was looked over."""
@@ -201,19 +208,19 @@ class Observer:
         observed, key = s.observed, s.observed.subject.key
         match step.fact:
             case Fact.ISSUER:
-                return replace(observed, issuer=await self._directory.facts(key, s.spec, s.status))
+                return observed._replace(issuer=await self._directory.facts(key, s.spec, s.status))
             case Fact.GRANT:
                 maker = await self._directory.facts(key, _as_issued(s), s.status, making=False)
-                return replace(observed, maker=maker)
+                return observed._replace(maker=maker)
             case Fact.LISTING:
                 if step.issuer is None:
                     raise Rejected("a listing needs an issuer", reason="InvalidSpec")
                 listing = await self._directory.listing(step.issuer, key.namespace, step.search, ending=True)
                 if isinstance(listing, Refusal):
-                    return replace(observed, listing=listing)
+                    return observed._replace(listing=listing)
                 listed = s.listed if observed.searched else ()
                 searched = observed.searched | {(step.issuer.uid, step.search)}
-                return replace(observed, listing=(*listed, *listing), searched=searched)
+                return observed._replace(listing=(*listed, *listing), searched=searched)
             case Fact.TARGET:
                 return await self._read_target(s, step.target)
             case Fact.REHEARSAL:
@@ -223,7 +230,7 @@ class Observer:
                     raise Rejected("a look at a rollout needs a workload", reason="InvalidSpec")
                 return await self._restarter.look(step.workload, s)
             case Fact.NAMESPACE:
-                return replace(observed, namespace_ending=await self._cluster.is_ending(key.namespace))
+                return observed._replace(namespace_ending=await self._cluster.is_ending(key.namespace))
 
     def _revokes_ungranted(self, status: ApiKeyStatus, namespace: str) -> bool:
         """What the issuer that made the key says, from memory; one that is gone says nothing."""
@@ -240,14 +247,14 @@ class Observer:
         except Conflict:
             return await self._read_target(s, layout.name)
         except Rejected as error:
-            return replace(s.observed, rehearsal=Refusal(Reason.of(error.reason, Reason.TARGET_REFUSED), str(error)))
+            return s.observed._replace(rehearsal=Refusal(Reason.of(error.reason, Reason.TARGET_REFUSED), str(error)))
         except (Unavailable, RateLimited, Ambiguous) as error:
             if not in_vault(layout.name):
                 raise
-            return replace(s.observed, rehearsal=store_refusal(error))
+            return s.observed._replace(rehearsal=store_refusal(error))
         if s.target is None:
-            return replace(with_target(s.observed, layout.name, Absent()), rehearsal=True)
-        return replace(s.observed, rehearsal=True)
+            return with_target(s.observed, layout.name, Absent())._replace(rehearsal=True)
+        return s.observed._replace(rehearsal=True)
 
     async def _read_target(self, s: Situation, name: str | None) -> Observed:
         if name is None:
@@ -260,13 +267,13 @@ class Observer:
             if not in_vault(name):
                 raise
             if not s.observed.subject.deleting or not s.bound or not await beyond_reach(error, s, self._cluster):
-                return replace(s.observed, unreadable=store_refusal(error))
+                return s.observed._replace(unreadable=store_refusal(error))
             target = Absent()  # what is to end needs nothing that stands there
         observed = s.observed
         targets = {**observed.targets, name: target}
         rival, owner_exists = self._claims(observed.subject, place_of(s.spec.target), targets)
         fresh = observed.fresh | {name}
-        return replace(observed, targets=targets, fresh=fresh, rehearsal=None, rival=rival, owner_exists=owner_exists)
+        return observed._replace(targets=targets, fresh=fresh, rehearsal=None, rival=rival, owner_exists=owner_exists)
 
     def _claims(self, me: Subject, name: str, targets: Mapping[str, TargetState]) -> tuple[ResourceKey | None, bool]:
         """Who else claims the spec's target: the one in the record has it, else the oldest. And whether that owner is there."""

@@ -5,7 +5,6 @@ A workload that cannot be restarted must not hold up the key, whatever its reaso
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from keywright.errors import Ambiguous, Retryable, Terminal
@@ -43,7 +42,7 @@ class Restarter:
 
 
 def _with(s: Situation, workload: RestartRef, state: RolloutState) -> Observed:
-    return replace(s.observed, rollouts={**s.observed.rollouts, (s.status.key_id or "", workload): state})
+    return s.observed._replace(rollouts={**s.observed.rollouts, (s.status.key_id or "", workload): state})
 
 
 async def _known(answer: Awaitable[RolledOut | Rolling | None]) -> RolloutState:

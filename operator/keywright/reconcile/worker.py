@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import timedelta
+from time import perf_counter
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from keywright.errors import Ambiguous, NotLeading, NotYet, Retryable, Terminal
@@ -87,9 +88,9 @@ class Workers(Generic[K]):
 
     async def _one(self, key: K) -> float | None:
         """Seconds until the name is due again."""
+        began = perf_counter()
         try:
-            with self._seconds.time():
-                due = await self._work(key)
+            due = await self._work(key)
         except (Retryable, Ambiguous, Terminal) as error:
             return self._failed(key, error, error.after if isinstance(error, Retryable) else None)
         except (NotLeading, NotYet) as error:
@@ -99,6 +100,8 @@ class Workers(Generic[K]):
             # The traceback's lines hold code, not values; the error's own text might quote an input, so only its type is logged.
             _log.error("unexpected %s", type(error).__name__, extra=log_fields(key), exc_info=_without_text(error))
             return self._failed(key, error, None)
+        finally:
+            self._seconds.observe(perf_counter() - began)
         self._failures.pop(key, None)
         return None if due is None else min(due, _LONGEST_SLEEP).total_seconds()
 
