@@ -26,7 +26,7 @@ scenarios = Scenarios(
     )
 )
 
-HEALED_WITHIN = 30.0
+HEALED_WITHIN = 60.0
 """Seconds, where the cause was elsewhere and the ApiKey was not touched."""
 
 

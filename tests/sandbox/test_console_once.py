@@ -68,13 +68,15 @@ async def test_a_page_that_the_browser_keeps_whole_has_no_key_in_it(tab, running
     )
     await sign_in(tab, running)
     await to_workspace(tab, "search-prod")
-    key = await a_key_by_hand(tab)
-    await tab.goto(f"{running.url}/organization/usage")
-    await travel(tab, -1)
-    await expect(tab.get_by_role("dialog")).to_have_count(0)
-    await expect(tab.get_by_role("heading", level=1)).to_have_text("Your API keys")
-    kept = await tab.evaluate("sessionStorage.kept")
-    assert "Your new API key" in kept
+    for _ in range(3):  # a browser that has much to do may not keep it
+        key = await a_key_by_hand(tab)
+        await tab.goto(f"{running.url}/organization/usage")
+        await travel(tab, -1)
+        await expect(tab.get_by_role("dialog")).to_have_count(0)
+        await expect(tab.get_by_role("heading", level=1)).to_have_text("Your API keys")
+        if kept := await tab.evaluate("sessionStorage.kept"):
+            break
+    assert "Your new API key" in (kept or "")
     assert key not in kept
     assert key not in await tab.content()
 
