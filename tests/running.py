@@ -26,7 +26,7 @@ __all__ = ["Operator", "Program", "Sandbox", "wait_for"]
 
 T = TypeVar("T")
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds that a condition has to come true: generous, since machines are shared and slow."""
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.chaos.stage import Stage
 
 pytestmark = [pytest.mark.plane, pytest.mark.slow, pytest.mark.xdist_group("chaos-frozen")]
-scenarios = Scenarios(at_once=28)
+scenarios = Scenarios(at_once=18)
 
 MANY = 24
 ROUNDS = 3

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.chaos.stage import Stage
 
 pytestmark = [pytest.mark.plane, pytest.mark.slow, pytest.mark.xdist_group("chaos-hands")]
-scenarios = Scenarios(at_once=28)
+scenarios = Scenarios(at_once=18)
 
 MIDST = (
     "before add_finalizer",

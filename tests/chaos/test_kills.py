@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.chaos.stage import Stage
 
 pytestmark = [pytest.mark.plane, pytest.mark.slow, pytest.mark.xdist_group("chaos-kills")]
-scenarios = Scenarios(at_once=28)
+scenarios = Scenarios(at_once=18)
 
 OPEN = ("after patch_status:intent", "after create", "after check")
 """Where an attempt is broken off: nobody holds its key, if there is one."""

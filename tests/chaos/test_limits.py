@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.chaos.stage import Stage
 
 pytestmark = [pytest.mark.plane, pytest.mark.slow, pytest.mark.xdist_group("chaos-limits")]
-scenarios = Scenarios(at_once=28)
+scenarios = Scenarios(at_once=18)
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB

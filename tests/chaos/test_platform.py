@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.chaos.stage import Stage
 
 pytestmark = [pytest.mark.plane, pytest.mark.slow, pytest.mark.xdist_group("chaos-platform")]
-scenarios = Scenarios(at_once=28)
+scenarios = Scenarios(at_once=18)
 
 HTML = b"<html><body>Bad gateway</body></html>"
 NEVER_CLEAR: dict[str, tuple[Fault, bool]] = {

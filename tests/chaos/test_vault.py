@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.chaos.stage import VaultStage
 
 pytestmark = [pytest.mark.plane, pytest.mark.slow, pytest.mark.xdist_group("chaos-vault")]
-scenarios = Scenarios(at_once=20, alone=Alone("vault", "It is about what Vault answers, or does not."))
+scenarios = Scenarios(at_once=14, alone=Alone("vault", "It is about what Vault answers, or does not."))
 
 DATA = r"/v1/secret/data/.*"
 AWAY: dict[str, Fault] = {

@@ -27,7 +27,7 @@ scenarios = Scenarios(
 )
 
 HEALED_WITHIN = 60.0
-"""Seconds, where the cause was elsewhere and the ApiKey was not touched."""
+"""Seconds, where the cause was elsewhere and the ApiKey was not touched: half a minute is promised, and machines are busy."""
 
 
 def heals(team: Team, name: str = "search") -> None:

@@ -23,7 +23,7 @@ __all__ = ["Scenario", "Scenarios"]
 
 Play = Callable[..., None]
 
-AT_ONCE = 24
+AT_ONCE = 16
 """Scenarios at once: they wait most of the time."""
 
 
