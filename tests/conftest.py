@@ -42,6 +42,10 @@ SERVED = "served"
 """The name of the plane that the operator of tests/e2e serves."""
 
 
+DIRECTLY = urllib.request.ProxyHandler({})
+"""To look for proxies is to go through an environment in which pytest notes the running test, in another thread."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plane:
     """The control plane with keywright's kinds and rights in it; `call` speaks to it as the admin."""
@@ -95,8 +99,9 @@ class Plane:
     def _send(self, method: str, path: str, data: bytes | None, headers: dict[str, str]) -> tuple[int, bytes]:
         """Status and body; an apiserver that cannot be reached raises OSError."""
         request = urllib.request.Request(self.server + path, method=method, data=data, headers=headers)  # noqa: S310 -- this plane's own, on loopback
+        opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=self.tls), DIRECTLY)
         try:
-            with urllib.request.urlopen(request, context=self.tls, timeout=30) as answer:  # noqa: S310 -- as above
+            with opener.open(request, timeout=30) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -162,6 +167,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """The starting process names the folder; its pid tells whether the run that owns it still lives."""
     # Started in the background of a script, a process ignores Ctrl-C, and so would all that tests start and interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    urllib.request.install_opener(urllib.request.build_opener(DIRECTLY))
     if not hasattr(config, "workerinput"):
         os.environ[FOLDER] = str(Path(tempfile.gettempdir()) / f"keywright-tests-{os.getuid()}" / str(os.getpid()))
 

@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["Operator", "Program", "Sandbox", "wait_for"]
+__all__ = ["Operator", "Program", "Sandbox", "environment", "wait_for"]
 
 T = TypeVar("T")
 
@@ -37,6 +38,13 @@ def wait_for(condition: Callable[[], T], what: str, *, seconds: float = PATIENCE
         assert time.monotonic() < deadline, f"after {seconds:g} s still not: {what}; last seen: {answer!r}"
         time.sleep(pause)
     return answer
+
+
+def environment() -> dict[str, str]:
+    """Of this process, as a copy: scenarios run beside pytest's main thread, which notes the running test there and takes it out again."""
+    while True:
+        with suppress(KeyError):  # it was taken out just now
+            return dict(os.environ)
 
 
 @dataclass
@@ -56,7 +64,7 @@ class Program:
 
     def spawn(self) -> subprocess.Popen[bytes]:
         """The process itself."""
-        environ = {**os.environ, "PYTHONUNBUFFERED": "1", **self.environ}
+        environ = environment() | {"PYTHONUNBUFFERED": "1"} | self.environ
         with self.log.open("ab") as said:
             return subprocess.Popen(
                 (sys.executable, "-m", self.module, *self.command),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import ROOT
-from tests.running import PATIENCE, Operator
+from tests.running import PATIENCE, Operator, environment
 
 __all__ = ["ChaosOperator", "Life", "Nursery"]
 
@@ -86,7 +86,7 @@ class Nursery:
 
     def __init__(self, log: Path) -> None:
         self._said = log.open("ab")
-        environ = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT / "operator"), str(ROOT)))}
+        environ = environment() | {"PYTHONPATH": os.pathsep.join((str(ROOT / "operator"), str(ROOT)))}
         self._process = subprocess.Popen(
             (sys.executable, "-m", "tests.chaos.operator_main"),
             cwd=ROOT,

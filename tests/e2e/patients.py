@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.conftest import ROOT
 from tests.e2e.shifted import AHEAD
+from tests.running import environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,7 +100,7 @@ def _command(plane: Plane, arguments: tuple[str, ...], kubeconfig: Path | None, 
 
 def _environ(ahead: Path | None) -> dict[str, str]:
     path = os.pathsep.join((str(ROOT / "operator"), str(ROOT)))
-    bare = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
+    bare = {name: value for name, value in environment().items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
     return {**bare, "TERM": "xterm", "PYTHONPATH": path, **({AHEAD: str(ahead)} if ahead else {})}
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tests.running import environment
 
 from keywright.devcluster import write_kubeconfig
 
@@ -31,7 +32,7 @@ def run(*command: str, **environ: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
         timeout=120,
-        env=os.environ | environ,
+        env=environment() | environ,
     )
     assert "\x1b" not in done.stdout + done.stderr, "a pipe gets no colours"
     assert "Traceback" not in done.stderr, done.stderr

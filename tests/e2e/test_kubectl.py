@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.e2e.reading import run
 from tests.e2e.together import Scenarios
-from tests.running import wait_for
+from tests.running import environment, wait_for
 from tests.sinks import Alone
 
 from keywright import __version__
@@ -123,7 +123,7 @@ def keywright_is_a_plugin_of_kubectl(team: Team):
         (("status", "-n", team.namespace[:8]), team.namespace),
     ):
         answer = subprocess.run(
-            (*completing, *words), capture_output=True, text=True, check=True, env=os.environ | environ
+            (*completing, *words), capture_output=True, text=True, check=True, env=environment() | environ
         )
         lines = answer.stdout.splitlines()
         assert lines[-1] == ":4"

@@ -24,7 +24,7 @@ from tests.conftest import ROOT
 from tests.e2e.reading import COMMAND, a_reader, keywright
 from tests.e2e.team import GROUP, Team
 from tests.e2e.together import Scenarios
-from tests.running import PATIENCE, wait_for
+from tests.running import PATIENCE, environment, wait_for
 from tests.sinks import Alone
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def what_changes_is_followed(team: Team):
 def following(team: Team, *name: str) -> Iterator[subprocess.Popen[str]]:
     """`keywright status --watch` in a pipe, ended with the block."""
     command = (*COMMAND, "status", *name, "--watch", "--kubeconfig", str(team.plane.kubeconfig), "-n", team.namespace)
-    environ = os.environ | {"PYTHONUNBUFFERED": "1"}
+    environ = environment() | {"PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ) as process:
         # Who waits for a line that never comes is told so by the end of all lines.
         too_long = Timer(3 * PATIENCE, process.kill)
@@ -184,7 +184,7 @@ def a_terminal_is_painted_anew(team: Team):
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     command = (*COMMAND, "status", "--watch", "--kubeconfig", str(team.plane.kubeconfig), "-n", team.namespace)
-    environ = os.environ | {"TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8"}
+    environ = environment() | {"TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8"}
     with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=subprocess.PIPE, env=environ) as process:
         os.close(slave)
         try:

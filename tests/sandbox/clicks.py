@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from playwright.async_api import expect
+import asyncio
+from contextlib import suppress
+
+from playwright.async_api import Error, expect
 
 
 def row(tab, words):
@@ -72,3 +75,13 @@ async def plaintext(tab):
     """The key that is shown once."""
     await expect(tab.get_by_role("dialog", name="Your new API key")).to_be_visible()
     return await tab.locator("#plaintext").inner_text()
+
+
+async def until(tab, holds):
+    """Wait for what a line of JavaScript says; asked from here, since the page's own policy forbids Playwright to go on asking in it."""
+    async with asyncio.timeout(60):
+        while True:
+            with suppress(Error):  # one page goes, the next is not there yet
+                if await tab.evaluate(holds):
+                    return
+            await asyncio.sleep(0.05)

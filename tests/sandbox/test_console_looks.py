@@ -13,7 +13,7 @@ import pytest
 from playwright.async_api import expect
 from tests.browser import a_tab
 from tests.running import Sandbox
-from tests.sandbox.clicks import click, open_the_form, plaintext, press_enter, sign_in, to_workspace, trash
+from tests.sandbox.clicks import click, open_the_form, plaintext, press_enter, sign_in, to_workspace, trash, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser"), pytest.mark.asyncio(loop_scope="session")]
 
@@ -157,7 +157,7 @@ async def test_the_context_is_always_visible(chromium, sandbox):
         context = tab.locator("#context")
         for name in ("Workspace search-prod", "Organization all workspaces"):
             await tab.evaluate("scrollTo(0, document.body.scrollHeight)")
-            await tab.wait_for_function("scrollY > 300")
+            await until(tab, "scrollY > 300")
             await expect(context).to_be_in_viewport(ratio=1)
             await expect(context).to_contain_text(name)
             await tab.goto(f"{sandbox.url}/organization/api-keys")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from playwright.async_api import expect
-from tests.sandbox.clicks import a_key_by_hand, click, plaintext, sign_in, to_workspace
+from tests.sandbox.clicks import a_key_by_hand, click, plaintext, sign_in, to_workspace, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser"), pytest.mark.asyncio(loop_scope="session")]
 
@@ -123,4 +123,4 @@ async def travel(tab, steps):
     """Back or forward in the tab's history, as its buttons do."""
     # A page that the browser has kept does not load again, which Playwright by itself would wait for.
     await (tab.go_back if steps < 0 else tab.go_forward)(wait_until="commit")
-    await tab.wait_for_function("document.readyState === 'complete'")
+    await until(tab, "document.readyState === 'complete'")
