@@ -44,8 +44,14 @@ async def connected(plane: Plane, folder: Path) -> KubeApi:
 
 async def plugins_ended() -> None:
     """Wait for all processes of this loop: it must not be closed before they are."""
-    while any(isinstance(one, BaseSubprocessTransport) and not one._closed for one in gc.get_objects()):  # noqa: ASYNC110 - nobody tells
+    loop = asyncio.get_running_loop()
+    while any(_runs_in(loop, one) for one in gc.get_objects()):  # noqa: ASYNC110 - nobody tells
         await asyncio.sleep(0.02)
+
+
+def _runs_in(loop: asyncio.AbstractEventLoop, one: object) -> bool:
+    """Not the browser's driver, which lives in the session's loop for as long as the session."""
+    return isinstance(one, BaseSubprocessTransport) and one._loop is loop and not one._closed
 
 
 def a_status(reason: str, message: str = "", *causes: dict[str, str], **details: Any) -> dict[str, Any]:
