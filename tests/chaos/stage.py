@@ -232,6 +232,11 @@ class Stage(Team):
         """The requests for a key in the name of an ApiKey."""
         return self.proxy.asked("POST", KEYS, containing=f'"{self.namespace}/{name} [kw/')
 
+    def looked_again(self) -> None:
+        """The inventory has been taken three times."""
+        looks = len(self.proxy.asked("GET", KEYS))
+        wait_for(lambda: len(self.proxy.asked("GET", KEYS)) >= looks + 3, "it is looked again")
+
     # The questions at the end.
 
     def holds(self, *, strays: int = 0, stalled: tuple[str, ...] = ()) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from tests.chaos.consumer import Consumer
-from tests.chaos.proxy import KEYS
 from tests.e2e.team import GROUP, MERGE
 from tests.e2e.together import Scenarios
 from tests.running import wait_for
@@ -54,12 +53,6 @@ def wipe(stage: Stage, name: str, status: dict[str, Any] | None = None) -> None:
         stage.plane.call("PATCH", f"{stage._path(name)}/status", {"status": status}, content_type=MERGE)
 
 
-def looked_again(stage: Stage) -> None:
-    """The inventory has been taken three times."""
-    looks = len(stage.proxy.asked("GET", KEYS))
-    wait_for(lambda: len(stage.proxy.asked("GET", KEYS)) >= looks + 3, "it is looked again")
-
-
 @scenarios
 def a_finalizer_taken_off_by_hand(stage: Stage):
     """K6: put on again while the ApiKey lives; taken off in the midst of a deletion, what is left alive is counted as a stray."""
@@ -99,7 +92,7 @@ def a_status_that_is_wiped(stage: Stage):
         for name, key_id in before.items():
             wipe(stage, name)
             wait_for(lambda name=name, key_id=key_id: stage.status(name).get("keyId") == key_id, f"{name} is adopted")
-        looked_again(stage)
+        stage.looked_again()
         stage.holds(strays=1)
     consumer.check()
     assert older["keyId"] in stage.tagged()
@@ -127,7 +120,7 @@ def annotations_that_a_replace_strips(stage: Stage):
 
     wait_for(replaced, "it is replaced")
     wait_for(lambda: stage.object()["metadata"].get("finalizers"), "the finalizer is put on again")
-    looked_again(stage)
+    stage.looked_again()
     stage.holds()
     assert stage.status()["keyId"] == status["keyId"]
 
@@ -206,7 +199,7 @@ def restored_from_a_saved_copy(stage: Stage, case: tuple[bool, bool]):
         wipe(stage, "search", status)
     operator.start()
     stage.ready(revision=2 + (with_status and not with_target) - (not with_status and not with_target))
-    looked_again(stage)
+    stage.looked_again()
     unnamed = 0 if with_status else 1 if with_target else 2
     stage.holds(strays=unnamed)
     wait_for(lambda: stage.issuer_status().get("strays") == unnamed, "what nobody names is counted")
@@ -229,7 +222,7 @@ def one_change_that_wakes_many(stage: Stage):
         pool.submit(stage.edit_target, "search-key", touch)
         pool.submit(stage.patch_issuer, {"spec": {"requests": {"perSecond": 500}}})
     stage.ready(revision=2)
-    looked_again(stage)
+    stage.looked_again()
     stage.holds()
     assert stage.status()["revision"] == 2
     assert stage.posts() == 2
