@@ -14,8 +14,8 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
-BARE = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-"""Without the checkout's own code."""
+BARE = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"PIP_NO_INDEX": "1"}
+"""Without the checkout's own code, and without a place to fetch from."""
 DEADLINE = 300
 """Seconds for one command, on the slowest machine."""
 
@@ -28,6 +28,13 @@ def test_the_image_gets_the_versions_that_are_tested():
     named = {line.partition("==")[0] for line in image if "==" in line}
     assert "kopf" in named
     assert not {"pytest", "fastapi", "hatchling"} & named, "what only tests, the sandbox or a build needs stays out"
+
+
+def what_it_says(*command: str | Path, folder: Path) -> str:
+    """Run it there; a failure shows why."""
+    done = subprocess.run(command, cwd=folder, env=BARE, capture_output=True, text=True, check=False, timeout=DEADLINE)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def lay_down(lock: Path, python: Path) -> None:
@@ -68,33 +75,9 @@ def test_the_image_holds_an_operator_that_starts(tmp_path: Path):
         # The tools are those that run this test: installing them once more would hold nothing.
         tools = f"{sys.prefix}/bin/"
         local = re.sub(r"(?<= )/(keywright|wheels)\b", rf"{tmp_path}/\1", f" {command}".replace("/tools/bin/", tools))
-        done = subprocess.run(
-            ["sh", "-ec", local],
-            cwd=source,
-            env=BARE | {"PIP_NO_INDEX": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=DEADLINE,
-        )
-        assert done.returncode == 0, done.stderr
+        what_it_says("sh", "-ec", local, folder=source)
         if command == make_room:
             lay_down(source / "image.lock", tmp_path / "keywright/bin/python")
-    said = subprocess.run(
-        [tmp_path / "keywright/bin/keywright", "run", "--help"],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-        env=BARE,
-        timeout=DEADLINE,
-    )
-    assert said.returncode == 0, said.stderr
-    assert "--leader-elect" in said.stdout
+    assert "--leader-elect" in what_it_says(tmp_path / "keywright/bin/keywright", "run", "--help", folder=tmp_path)
     program = "import keywright.wiring; from keywright.demo.shipped import shipped; print(*shipped('crds').iterdir())"
-    python = [tmp_path / "keywright/bin/python", "-c", program]
-    shipped = subprocess.run(
-        python, capture_output=True, text=True, check=False, cwd=tmp_path, env=BARE, timeout=DEADLINE
-    )
-    assert shipped.returncode == 0, shipped.stderr
-    assert "apikeys.yaml" in shipped.stdout
+    assert "apikeys.yaml" in what_it_says(tmp_path / "keywright/bin/python", "-c", program, folder=tmp_path)
