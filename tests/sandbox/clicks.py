@@ -24,7 +24,7 @@ def danger(tab, words):
 
 
 async def ask(tab, words):
-    """Click on the icon, and wait for the question."""
+    """Click on the icon, and wait for the question: until it is there, the icon has the name of the question's button."""
     await trash(tab, words).click()
     await expect(danger(tab, words)).to_be_focused()
 

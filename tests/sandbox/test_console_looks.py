@@ -13,7 +13,7 @@ import pytest
 from playwright.async_api import expect
 from tests.browser import a_tab
 from tests.running import Sandbox
-from tests.sandbox.clicks import click, open_the_form, plaintext, press_enter, sign_in, to_workspace, trash, until
+from tests.sandbox.clicks import ask, click, open_the_form, plaintext, press_enter, sign_in, to_workspace, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser"), pytest.mark.asyncio(loop_scope="session")]
 
@@ -80,8 +80,7 @@ async def every_page(tab, sandbox):
     await tab.goto(sandbox.url)
     await to_workspace(tab, "search-prod")
     yield "keys"
-    await trash(tab, "mistral-key").click()
-    await expect(tab.locator(".danger")).to_be_focused()
+    await ask(tab, "mistral-key")
     yield "question"
     await tab.get_by_role("link", name="Keep").click()
     await expect(tab.locator(".question")).to_have_count(0)
@@ -92,7 +91,7 @@ async def every_page(tab, sandbox):
     await plaintext(tab)
     yield "made"
     await click(tab, "link", "Done")
-    await trash(tab, "my notebook").click()
+    await ask(tab, "my notebook")
     await click(tab, "button", "Revoke my notebook")
     yield "revoked"
     await click(tab, "link", "Usage")
