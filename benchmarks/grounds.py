@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -26,7 +25,7 @@ def a_site(folder: Path) -> Iterator[Team]:
     sandbox = Sandbox(folder / "sandbox")
     try:
         sandbox.start()
-        plane = Plane(cluster, ssl.create_default_context(cafile=str(cluster.ca_file)))
+        plane = Plane.of(cluster)
         apply_all(plane)
         yield settle_in(Team(plane, sandbox, "bench"))
     finally:

@@ -16,15 +16,15 @@ import signal
 import ssl
 import subprocess
 import tempfile
-import urllib.error
 import urllib.request
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.exchange import Exchange
 from tests.simulation.search import BATCH
 
 from keywright.devcluster import Cluster
@@ -51,9 +51,22 @@ class Plane:
     """The control plane with keywright's kinds and rights in it; `call` speaks to it as the admin."""
 
     cluster: Cluster
-    tls: ssl.SSLContext = field(repr=False)
+    apiserver: Exchange
+    """How it is asked."""
     served: bool = False
     """Whether an operator for the whole cluster works on it, to the end of the run."""
+
+    @classmethod
+    def of(cls, cluster: Cluster, *, served: bool = False) -> Plane:
+        """Over connections that trust the cluster's own authority."""
+        tls = ssl.create_default_context(cafile=str(cluster.ca_file))
+        return cls(cluster, Exchange(tls, patient=True), served)
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """That trust."""
+        assert self.apiserver.tls is not None
+        return self.apiserver.tls
 
     @property
     def kubeconfig(self) -> Path:
@@ -91,21 +104,10 @@ class Plane:
     ) -> dict[str, Any]:
         """One request and its answer; an answer that is no success raises RuntimeError with the server's message."""
         headers = {"Authorization": f"Bearer {token or self.admin_token}", "Content-Type": content_type}
-        status, said = self._send(method, path, None if body is None else json.dumps(body).encode(), headers)
+        status, said = self.apiserver.send(method, self.server + path, body, headers)
         if status >= HTTPStatus.BAD_REQUEST:
             raise RuntimeError(f"{method} {path}: {status} {said.decode()[:500]}")
         return json.loads(said)
-
-    def _send(self, method: str, path: str, data: bytes | None, headers: dict[str, str]) -> tuple[int, bytes]:
-        """Status and body; an apiserver that cannot be reached raises OSError."""
-        request = urllib.request.Request(self.server + path, method=method, data=data, headers=headers)  # noqa: S310 -- this plane's own, on loopback
-        opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=self.tls), DIRECTLY)
-        try:
-            with opener.open(request, timeout=30) as answer:
-                return answer.status, answer.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read()
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """What kubectl prints; a failure raises with what it says."""
@@ -199,7 +201,7 @@ def bring_up(name: str) -> Plane:
     with _alone(folder):
         _remove_orphans(folder)
         cluster = Cluster.up(folder / name, audit=True)
-        plane = Plane(cluster, ssl.create_default_context(cafile=str(cluster.ca_file)), served=name == SERVED)
+        plane = Plane.of(cluster, served=name == SERVED)
         ready = folder / f"{name}-ready"
         if not ready.exists():
             apply_all(plane)

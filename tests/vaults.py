@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import secrets
-import urllib.error
 import urllib.parse
-import urllib.request
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from tests.conftest import beside_vault
+from tests.exchange import PLAIN
 
 if TYPE_CHECKING:
     from tests.conftest import Plane
@@ -37,18 +36,9 @@ class Vault:
 
     def ask(self, method: str, path: str, body: Any = None, *, token: str | None = None) -> tuple[int, dict[str, Any]]:
         """Status and answer."""
-        request = urllib.request.Request(  # noqa: S310 -- the test's own Vault, on loopback
-            f"{self.address}/v1/{urllib.parse.quote(path)}",
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"X-Vault-Token": token or self.token, "X-Vault-Request": "true"},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 -- as above
-                return answer.status, json.loads(answer.read() or b"{}")
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, json.loads(error.read() or b"{}")
+        headers = {"X-Vault-Token": token or self.token, "X-Vault-Request": "true"}
+        status, said = PLAIN.send(method, f"{self.address}/v1/{urllib.parse.quote(path)}", body, headers)
+        return status, json.loads(said or b"{}")
 
     # What an administrator sets up.
 

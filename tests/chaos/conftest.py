@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.chaos.kept import FORGETFUL, KeptPlane
 from tests.chaos.nursery import Nursery
 from tests.chaos.proxy import Loop
 from tests.chaos.stage import World
-from tests.conftest import FOLDER, apply_all
+from tests.conftest import FOLDER, Plane, apply_all
 from tests.running import Sandbox
 
 from keywright.devcluster import Cluster, write_kubeconfig
@@ -20,8 +18,10 @@ from keywright.devcluster import Cluster, write_kubeconfig
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.conftest import Plane
     from tests.e2e.together import Scenario, Scenarios
+
+FORGETFUL = ("--etcd-compaction-interval=2s",)
+"""An apiserver's flags: old versions are gone at once, and a watch that resumes from one is told 410."""
 
 
 @pytest.fixture(scope="session")
@@ -52,15 +52,13 @@ def loop() -> Iterator[Loop]:
 @pytest.fixture(scope="session")
 def world(
     plane: Plane, sandbox: Sandbox, nursery: Nursery, loop: Loop, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[World]:
+) -> World:
     """All of it, on a control plane that no other operator works on."""
     folder = tmp_path_factory.mktemp("chaos")
     kubeconfig = folder / "kubeconfig"
     token = plane.token_of("keywright-system", "keywright")
     write_kubeconfig(kubeconfig, server=plane.server, ca_file=plane.ca_file, token=token)
-    kept = KeptPlane(plane.cluster, plane.tls)
-    yield World(kept, sandbox, nursery, loop, kubeconfig, folder)
-    kept.close()
+    return World(plane, sandbox, nursery, loop, kubeconfig, folder)
 
 
 @pytest.fixture(scope="module")
@@ -75,13 +73,12 @@ def fragile(
     lies = Path(os.environ[FOLDER])
     lies.mkdir(mode=0o700, parents=True, exist_ok=True)
     cluster = Cluster.up(lies / request.module.__name__.rpartition(".")[2], apiserver_flags=FORGETFUL)
-    plane = KeptPlane(cluster, ssl.create_default_context(cafile=str(cluster.ca_file)))
+    plane = Plane.of(cluster)
     apply_all(plane)
     folder = tmp_path_factory.mktemp("fragile")
     token = plane.token_of("keywright-system", "keywright")
     write_kubeconfig(folder / "kubeconfig", server=plane.server, ca_file=plane.ca_file, token=token)
     yield World(plane, sandbox, nursery, loop, folder / "kubeconfig", folder)
-    plane.close()
     cluster.down()
 
 

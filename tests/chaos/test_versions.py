@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.chaos.kept import FORGETFUL
+from tests.chaos.conftest import FORGETFUL
 from tests.chaos.proxy import KEYS
 from tests.e2e.team import MERGE
 from tests.running import wait_for

@@ -49,6 +49,8 @@ def test_one_issuance_is_four_writes_and_an_event(served_plane: Plane, sandbox: 
         team = Team(served_plane, sandbox, namespace, operator)
         team.create_admin_secret()
         team.create_issuer()
+        # Its finalizer and its first status, written at once, would be a conflict, after which all is read again.
+        wait_for(lambda: team_issuer_status(team).get("conditions"), "the issuer has been looked at")
         team.create()
         team.ready()
         wait_for(team.events, "the event")
