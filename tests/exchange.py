@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
 
-__all__ = ["PLAIN", "Exchange"]
+__all__ = ["HAND", "PLAIN", "Exchange"]
+
+HAND: Final = "somebody"
+"""What the other side takes who asks for: an apiserver writes it down as the field manager."""
 
 _PATIENCE: Final = 30.0
 """Seconds for an answer."""
@@ -55,7 +58,7 @@ class Exchange:
         """Status and what was said; `body` is sent as JSON, None: as nothing. Raises OSError where there is no answer."""
         data = None if body is None else json.dumps(body).encode()
         try:
-            answer = self._pool.request(method, url, body=data, headers=headers)
+            answer = self._pool.request(method, url, body=data, headers={"User-Agent": HAND, **headers})
         except HTTPError as error:
             raise ConnectionError(f"{method} {url}: {error}") from error
         return answer.status, answer.data

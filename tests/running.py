@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 PATIENCE = 120.0
 """Seconds that a condition has to come true: generous, since machines are shared and slow."""
-_LONGEST_PAUSE = 0.25
+_LONGEST_PAUSE = 0.5
 
 
 def wait_for(condition: Callable[[], T], what: str, *, seconds: float = PATIENCE, pause: float = 0.05) -> T:
@@ -40,7 +40,7 @@ def wait_for(condition: Callable[[], T], what: str, *, seconds: float = PATIENCE
         waited = time.monotonic() - began
         assert waited < seconds, f"after {seconds:g} s still not: {what}; last seen: {answer!r}"
         # What takes long is asked about less often: who asks takes the machine from who works.
-        time.sleep(max(pause, min(_LONGEST_PAUSE, waited / 20)))
+        time.sleep(max(pause, min(_LONGEST_PAUSE, waited / 10)))
     return answer
 
 

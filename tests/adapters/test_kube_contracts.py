@@ -12,6 +12,7 @@ import pytest
 from tests.adapters.kube_builders import an_api_key
 from tests.adapters.kube_wire import connected
 from tests.conftest import grant
+from tests.exchange import HAND
 from tests.ports.cluster_contract import ClusterContract
 from tests.ports.sink_contract import SinkContract
 from tests.ports.workloads_contract import WorkloadsContract
@@ -95,7 +96,7 @@ class RealSink:
     namespace: str
     owner: str
     owner_uid: str
-    hand = "Python-urllib"
+    hand = HAND
 
     async def make_foreign(
         self,

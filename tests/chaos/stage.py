@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -153,14 +153,16 @@ class Stage(Team):
 
     def failed(self, operator: ChaosOperator, act: str = "kill") -> int | None:
         """Wait until it has; returns the exit status, None where it is frozen."""
-        asked = operator.folder / ORDERS
+        asked, place = operator.folder / ORDERS, "its place"
+        with suppress(FileNotFoundError):  # it has come there already
+            place = asked.read_text()
 
         def met() -> bool:
             assert operator.process.poll() is None or not asked.exists(), f"it ended before: {operator.said()[-2000:]}"
             return (operator.folder / MET).exists()
 
         try:
-            wait_for(met, f"the operator comes to {asked.read_text() if asked.exists() else 'its place'}", pause=0.01)
+            wait_for(met, f"the operator comes to {place}", pause=0.01)
         except AssertionError:
             asked.unlink(missing_ok=True)
             raise

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.chaos.proxy import KEYS
 from tests.e2e.team import Team
+from tests.exchange import HAND
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +65,7 @@ def forms(plaintext: str) -> list[str]:
 def requests_of(plane: Plane, user: str) -> list[dict[str, Any]]:
     """All that a user's programs have asked for, as the audit log has it; not what a test asked with the user's token."""
     found = _audited(plane)
-    return [e for e in found if e["user"]["username"] == user and not e["userAgent"].startswith("Python-urllib")]
+    return [e for e in found if e["user"]["username"] == user and e["userAgent"] != HAND]
 
 
 def ended(plane: Plane) -> dict[str, str]:
