@@ -1,6 +1,6 @@
 """How each component is started: command line, working folder, environment. Pure but for the files it names.
 
-The flags and why they are enough: docs/devcluster.md. Everything is on 127.0.0.1 or on sockets in the cluster's folder,
+Each flag that is not obvious says why. Everything is on 127.0.0.1 or on sockets in the cluster's folder,
 and the folder is all that the components write to.
 """
 
