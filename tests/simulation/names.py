@@ -29,7 +29,7 @@ PATHS: Final = tuple(ResourceKey(key.namespace, f"VaultStore/{STORE.name}/{key.n
 ISSUERS: Final = {"main": "https://one.example", "spare": "https://two.example"}
 WEB: Final = RestartRef(kind="Deployment", name="web")
 NOTHING: Final = RestartRef(kind="StatefulSet", name="nothing")
-INTERVAL: Final = "30m"
+INTERVAL: Final = "12m"
 """Between two looks at all keys: seldom, so that histories are quick."""
 
 
