@@ -37,7 +37,7 @@ class Exchange:
     _pool: urllib3.PoolManager = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        # A kept connection that the server has closed meanwhile is made anew; nothing else is tried twice.
+        # Sent once more where its connection breaks: mostly a kept one that the server has closed meanwhile.
         retries = urllib3.Retry(
             total=None,
             connect=0,
