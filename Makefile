@@ -67,7 +67,7 @@ screenshots: install chromium ## docs/console/*.png anew
 
 test: WITH_VAULT := 1
 test: install controlplane chromium prometheus ## every test, on the real control plane with a real Vault
-	@$(PYTEST) -q -n $(JOBS) --dist loadgroup
+	@$(PYTEST) -q -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
 simulate: install ## N histories of the simulation from SEED on; the last line is the verdict
 	@$(BIN)/python -m tests.simulation.run $(N) $(SEED)

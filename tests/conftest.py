@@ -17,6 +17,7 @@ import ssl
 import subprocess
 import tempfile
 import urllib.request
+from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -148,10 +149,20 @@ class Plane:
                             content_type="application/merge-patch+json",
                         )
 
-    def may(self, verb: str, group: str, resource: str, namespace: str) -> bool:
-        """Whether the operator's ServiceAccount has a right: the apiserver takes a moment to know of a new Role."""
-        asked = {"namespace": namespace, "verb": verb, "group": group, "resource": resource}
-        user = {"user": "system:serviceaccount:keywright-system:keywright", "resourceAttributes": asked}
+    def may(
+        self, verb: str, group: str, resource: str, namespace: str, *, name: str = "", by: str = "keywright-system"
+    ) -> bool:
+        """Whether the ServiceAccount of the operator in the namespace `by` has a right: the apiserver takes a moment to know of a Role."""
+        resource, _, sub = resource.partition("/")
+        asked = {
+            "namespace": namespace,
+            "verb": verb,
+            "group": group,
+            "resource": resource,
+            "subresource": sub,
+            "name": name,
+        }
+        user = {"user": f"system:serviceaccount:{by}:keywright", "resourceAttributes": asked}
         answer = self.call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {"spec": user})
         return answer["status"]["allowed"]
 
@@ -174,6 +185,21 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[FOLDER] = str(Path(tempfile.gettempdir()) / f"keywright-tests-{os.getuid()}" / str(os.getpid()))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What runs when: the histories first, with the cores to themselves; then groups, which take minutes; last what is over at once.
+
+    Of the groups the one that mostly waits begins, beside the one with the most tests: so the workers end together.
+    """
+    groups = [group.args[0] if (group := item.get_closest_marker("xdist_group")) else "" for item in items]
+    sizes = Counter(groups)
+
+    def rank(item: pytest.Item, group: str) -> tuple[bool, bool, bool, int]:
+        histories = getattr(item, "originalname", "") == "test_no_history_breaks_an_invariant"
+        return not histories, not group, group != "fleet", -sizes[group]
+
+    items[:] = [item for item, _ in sorted(zip(items, groups, strict=True), key=lambda pair: rank(*pair))]
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """The starting process takes the plane down: by now no worker runs any more."""
     if not hasattr(config, "workerinput"):
@@ -184,10 +210,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What the simulation has seen: how many histories, from which seeds, and what each guard is for."""
     passed = [report for report in terminalreporter.getreports("passed") if report.when == "call"]
     properties = [entry for report in passed for entry in report.user_properties]
-    if seeds := sorted(seed for name, seed in properties if name == "simulated batch of seed"):
+    batches = {
+        seed: report for report in passed for name, seed in report.user_properties if name == "simulated batch of seed"
+    }
+    if seeds := sorted(batches):
         terminalreporter.section("simulation")
         histories = len(seeds) * BATCH
-        terminalreporter.write_line(f"{histories} histories of seeds {seeds[0]} to {seeds[-1]} without a violation")
+        took = max(r.stop for r in batches.values()) - min(r.start for r in batches.values())
+        terminalreporter.write_line(
+            f"{histories} histories of seeds {seeds[0]} to {seeds[-1]} without a violation, in {took:.0f} s"
+        )
     if guards := sorted(row for name, row in properties if name == "guard"):
         terminalreporter.section("guards of the protocol, each left out")
         for row in guards:

@@ -10,6 +10,7 @@ import base64
 import itertools
 import json
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tests.e2e.team import GROUP, Team
@@ -54,6 +55,8 @@ def allow_tokens(plane: Plane, namespace: str, *accounts: str, operator_in: str 
         "subjects": [{"kind": "ServiceAccount", "name": "keywright", "namespace": operator_in}],
     }
     plane.call("POST", f"{RIGHTS}/{namespace}/rolebindings", body)
+    may = partial(plane.may, "create", "", "serviceaccounts/token", namespace)
+    wait_for(lambda: all(may(name=account, by=operator_in) for account in accounts), "the right is known")
 
 
 class InVault(Team):
