@@ -68,9 +68,6 @@ async def a_tab(browser: Browser, *, width: int = 1280, height: int = 800, scrip
 
     context.on("console", said)
     context.on("weberror", lambda error: complaints.append(str(error.error)))
-    page = await context.new_page()
-    yield page
-    # A page that keeps itself up to date may be in the midst of it.
-    await page.unroute_all(behavior="ignoreErrors")
+    yield await context.new_page()
     await context.close()
     assert complaints == []
