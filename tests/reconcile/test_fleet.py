@@ -201,7 +201,7 @@ async def test_a_scrape_of_a_large_fleet_holds_nobody_up():
     metrics.registry.register(fleet)
     metrics.readings["fleet"] = fleet.read
     scrape = asyncio.create_task(metrics.scrape())
-    while not walking.is_set():  # noqa: ASYNC110 -- set in a thread
+    while not (walking.is_set() or scrape.done()):  # noqa: ASYNC110 -- set in a thread
         await asyncio.sleep(0.001)
     turned.set()
     assert (await scrape).count(b"\nkeywright_apikey_expiry_timestamp_seconds{") == 10_000
