@@ -13,6 +13,7 @@ import os
 import random
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ def main() -> None:
         _tell(id=order["id"], pid=pid)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for pid in _living:
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # one that ended at once, before it was known here
+            os.kill(pid, signal.SIGKILL)
 
 
 def _reap(*_: object) -> None:

@@ -23,15 +23,15 @@ from urllib.parse import unquote
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-__all__ = ["KEYS", "ONE_KEY", "Exchange", "FaultProxy", "Hold", "Loop", "Rule", "answers", "cuts", "slow"]
+__all__ = ["KEYS", "ONE_KEY", "Exchange", "FaultProxy", "Gate", "Hold", "Loop", "Rule", "answers", "cuts", "slow"]
 
 KEYS = r"/v1/admin/api-keys(\?.*)?"
 """Where keys are made and listed."""
 ONE_KEY = r"/v1/admin/api-keys/[0-9a-f-]+"
 """Where one is deleted."""
 
-_CONNECT = 5.0
-"""Seconds for the platform, which is on this machine."""
+_PATIENCE = 120.0
+"""Seconds for what takes none on an idle machine."""
 
 
 class Loop:
@@ -44,7 +44,7 @@ class Loop:
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Have it done there; returns its result."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE)
 
     def close(self) -> None:
         """End the thread."""
@@ -72,7 +72,7 @@ class Exchange:
 
     async def forward(self) -> bytes:
         """Ask the platform, once; its whole answer."""
-        reader, writer = await asyncio.wait_for(asyncio.open_connection(*self.upstream), _CONNECT)
+        reader, writer = await asyncio.wait_for(asyncio.open_connection(*self.upstream), _PATIENCE)
         try:
             writer.write(self.raw)
             answer = await reader.read()
@@ -174,7 +174,7 @@ class Hold:
         await exchange.send(answer or await exchange.forward())
         return True
 
-    def met(self, seconds: float = 60.0) -> Exchange:
+    def met(self, seconds: float = _PATIENCE) -> Exchange:
         """The request, once it is held."""
         return self._met.result(seconds)
 
@@ -210,6 +210,31 @@ class Rule:
         return True
 
 
+class Gate:
+    """Keeps requests where they are until it is opened."""
+
+    def __init__(self) -> None:
+        self._go: Future[None] = Future()
+        self.rule: Rule | None = None
+        """Which requests come to it."""
+
+    async def __call__(self, exchange: Exchange) -> bool:
+        """The fault."""
+        await asyncio.shield(asyncio.wrap_future(self._go))
+        return await passes(exchange)
+
+    @property
+    def waiting(self) -> int:
+        """How many have come to it."""
+        return self.rule.met if self.rule else 0
+
+    def open(self) -> None:
+        """Let them go on; those that come later do not come here."""
+        if self.rule:
+            self.rule.off = True
+        self._go.set_result(None)
+
+
 class FaultProxy:
     """One listener on loopback before one platform."""
 
@@ -240,6 +265,13 @@ class FaultProxy:
         hold = Hold(committed=committed)
         self.rule(method, path, hold, containing=containing)
         return hold
+
+    def gate(self, method: str, path: str, *, through: int) -> Gate:
+        """Let so many such requests through; the others wait until it is opened."""
+        self.rule(method, path, passes, times=through)
+        gate = Gate()
+        gate.rule = self.rule(method, path, gate, times=None)
+        return gate
 
     def asked(self, method: str, path: str, *, containing: str = "") -> list[Exchange]:
         """All such requests so far."""

@@ -97,7 +97,7 @@ class Stage(Team):
         spec = {"inventoryInterval": "2s", "requests": {"perSecond": 1000, "burst": 1000, "timeout": "60s"}}
         super().create_issuer(name, kind=kind, **{"url": self.proxy.url, "spec": spec} | changes)
 
-    def be_impatient(self, seconds: int = 8) -> None:
+    def be_impatient(self, seconds: int) -> None:
         """A deadline for requests that is met in the test."""
         self.patch_issuer({"spec": {"requests": {"timeout": f"{seconds}s"}}})
 
@@ -225,6 +225,10 @@ class Stage(Team):
             if secret["metadata"]["name"] not in claimed
             and (key_id := secret["metadata"]["annotations"].get("keywright.dev/key-id"))
         }
+
+    def alive(self, keys: int) -> None:
+        """So many keys live in the end: what has been replaced is revoked a moment later."""
+        wait_for(lambda: len(self.tagged()) == keys, f"{keys} keys live; tagged {self.tagged()}")
 
     def posts(self, name: str = "search") -> int:
         """How many keys were asked for in the name of an ApiKey."""

@@ -20,9 +20,10 @@ from tests.running import wait_for
 from tests.sinks import SINKS, alone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.chaos.nursery import ChaosOperator
+    from tests.chaos.proxy import Gate
     from tests.chaos.stage import Stage, World
     from tests.sinks import Sink
 
@@ -32,9 +33,10 @@ pytestmark = [pytest.mark.plane, pytest.mark.slow, pytest.mark.xdist_group("chao
 
 MANY = 80
 """More than there are workers: an attempt that is written down is asked for, whatever the apiserver does meanwhile."""
+NAMES = [f"key-{i:02}" for i in range(MANY)]
 PATIENCE = 12.0
 """Seconds for which the operator surely still tries to deliver a key that it has in hand."""
-LOGIN = 6
+LOGIN = 15
 """Seconds for which Vault lets in whom it has let in."""
 FLOW = "/apis/flowcontrol.apiserver.k8s.io/v1"
 NO_ROOM = {
@@ -58,23 +60,21 @@ FOR_KEYWRIGHT = {
 
 
 @contextmanager
-def many(world: World, sink: Sink, **options: Any) -> Iterator[tuple[Stage, ChaosOperator, list[str]]]:
-    """ApiKeys that are being issued: slowly enough that there is a midst to it. `options`: the operator's."""
+def served(world: World, sink: Sink, **options: Any) -> Iterator[tuple[Stage, ChaosOperator]]:
+    """An operator, and an issuer that asks for keys one after the other. `options`: the operator's."""
     with world.stage(sink) as stage:
         stage.patch_issuer({"spec": {"requests": {"perSecond": 20, "burst": 5}}})
-        operator = stage.an_operator(**options)
-        names = [f"key-{i:02}" for i in range(MANY)]
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda name: stage.create(name, rotation={"overlap": "0s"}), names))
-        asked_for(stage, MANY // 10)
-        yield stage, operator, names
+        yield stage, stage.an_operator(**options)
         stage.holds()
 
 
-def asked_for(stage: Stage, keys: int) -> None:
-    """So many keys have been asked for, and more are about to be."""
-    wait_for(lambda: len(stage.proxy.asked("POST", KEYS)) >= keys, "keys are being issued", pause=0.002)
-    assert len(stage.proxy.asked("POST", KEYS)) < keys + MANY * 3 // 4, "in the midst of it"
+def midst(stage: Stage, cause: Callable[[str], object]) -> Gate:
+    """Of so many ApiKeys that are to get a key some have it, and others' requests wait at the gate, for as long as a test needs."""
+    gate = stage.proxy.gate("POST", KEYS, through=MANY // 10)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(cause, NAMES))
+    wait_for(lambda: gate.waiting, "keys are being issued", pause=0.002)
+    return gate
 
 
 @contextmanager
@@ -92,10 +92,12 @@ def test_an_apiserver_that_dies(fragile: World, sink: Sink):
     """K3: no key is asked for that was not written down; one in hand is delivered when it is back; no revocation is lost."""
     cluster = fragile.plane.cluster
     # As the admin: in its first moments a new apiserver refuses everybody else, and a delivery that is refused is given up.
-    with many(fragile, sink, kubeconfig=str(fragile.plane.kubeconfig)) as (stage, operator, names):
+    with served(fragile, sink, kubeconfig=str(fragile.plane.kubeconfig)) as (stage, operator):
         hold = stage.proxy.hold("POST", KEYS, committed=True)
+        gate = midst(stage, lambda name: stage.create(name, rotation={"overlap": "0s"}))
         in_hand = hold.met()
         with away(cluster):
+            gate.open()
             hold.release()
             released = time.monotonic()
             operator.says("the apiserver at .* cannot be reached")
@@ -106,12 +108,12 @@ def test_an_apiserver_that_dies(fragile: World, sink: Sink):
         assert stage.posts(name) == 1 or not patient, "the key in hand was delivered"
 
         hold = stage.proxy.hold("DELETE", ONE_KEY, committed=True)
-        for name in names[:10]:
+        for name in NAMES[:10]:
             stage.delete(name)
         hold.met()
         with away(cluster):
             hold.release()
-        for name in names[:10]:
+        for name in NAMES[:10]:
             stage.gone(name)
         wait_for(lambda: len(stage.tagged()) == MANY - 10, "no revocation is lost")
 
@@ -120,29 +122,29 @@ def test_an_apiserver_that_dies(fragile: World, sink: Sink):
 def test_etcd_that_stands_still(fragile: World, sink: Sink):
     """K3: requests hang, and are committed later or never; with the operator killed meanwhile as well as without."""
     cluster = fragile.plane.cluster
-    with many(fragile, sink) as (stage, operator, names):
+    with served(fragile, sink) as (stage, operator):
+        gate = midst(stage, lambda name: stage.create(name, rotation={"overlap": "0s"}))
         cluster.pause_etcd()
         try:
+            gate.open()
             stands_still(stage)
         finally:
             cluster.resume_etcd()
         stage.holds()
-        assert {stage.status(name)["revision"] for name in names} == {1}
-        begun = len(stage.proxy.asked("POST", KEYS))
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda name: stage.annotate(name, rotate="now"), names))
-        asked_for(stage, begun + MANY // 10)
+        assert {stage.status(name)["revision"] for name in NAMES} == {1}
+        gate = midst(stage, lambda name: stage.annotate(name, rotate="now"))
         cluster.pause_etcd()
         try:
+            gate.open()
             stands_still(stage)
             operator.kill()
         finally:
             cluster.resume_etcd()
         operator.start()
-        for name in names:
+        for name in NAMES:
             wait_for(lambda name=name: stage.status(name)["revision"] == 2, f"{name} is rotated")
         stage.holds()
-        for name in names:
+        for name in NAMES:
             assert stage.posts(name) <= 2 + len(stage.status(name).get("closedAttempts", ())), name
 
 
@@ -211,6 +213,8 @@ def test_rights_and_room_that_are_missing_for_a_moment(fragile: World):
         path = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
         binding = plane.call("GET", f"{path}/keywright")
         plane.call("DELETE", f"{path}/keywright")
+        # It takes the apiserver a moment to know of it.
+        wait_for(lambda: not plane.may("patch", "keywright.dev", "apikeys", stage.namespace), "the right is gone")
         stage.create("forbidden")
         operator.says("403 Forbidden")
         other = stage.an_operator(started=False)

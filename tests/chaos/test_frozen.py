@@ -91,7 +91,7 @@ def frozen_while_another_works(stage: Stage, case: str):
         stage.holds()
         assert stage.posts() == asked + (case == "before create")
         assert stage.status()["keyId"] == status["keyId"]
-        assert len(stage.tagged()) == 1
+        stage.alive(1)
     consumer.check()
 
 
@@ -107,14 +107,16 @@ def frozen_until_its_attempt_is_closed(stage: Stage, case: str):
         stage.fail_at(frozen, case, "stop", "search")
         stage.annotate("search", rotate="now")
         stage.failed(frozen, "stop")
+        stage.patch("search", {"spec": {"suspend": True}})  # else the other makes an attempt of its own, before long
         stage.an_operator()
         wait_for(lambda: stage.status().get("closedAttempts"), "the other has closed the attempt")
         wait_for(lambda: stage.tagged().keys() == {first["keyId"]}, "and revoked its key")
         goes_on(frozen)
+        stage.patch("search", {"spec": {"suspend": False}})
         stage.ready(revision=2)
         stage.holds()
+        stage.alive(1)
     consumer.check()
-    assert len(stage.tagged()) == 1
 
 
 @scenarios
@@ -258,9 +260,9 @@ def two_at_once(stage: Stage):
         for name in kept:
             stage.patch(name, {"spec": {"label": f"{name} once more"}})
         stage.holds()
+        stage.alive(len(kept))
     for consumer in serving:
         consumer.check()
-    assert len(stage.tagged()) == len(kept)
     assert all(key.startswith("key-") and " once more [kw/" in key for key in stage.tagged().values())
     assert operator.process.poll() is None
 

@@ -82,7 +82,7 @@ def redirects(to: str) -> Fault:
 @alone("secret", "It is about the platform's answers; Vault's own: tests/adapters/test_vault_network.py.")
 def answers_without_end(stage: Stage):
     """I14: cut off at a megabyte or at the deadline, an error like any other, and memory stays flat."""
-    stage.be_impatient()
+    stage.be_impatient(20)
     operator = stage.an_operator()
     stage.create("warm")
     stage.ready("warm")

@@ -58,18 +58,22 @@ DELETED_AND: dict[str, Fault] = {
     "cut": cuts(committed=True),
 }
 """What may be answered although the key is deleted."""
+SILENT = slow(9)
+"""A platform that nobody waits for who is impatient."""
 
 
 @scenarios
 def a_request_for_a_key_that_ends_in_the_dark(stage: Stage):
     """I1, I4: no blind retry: what may have been made is looked for and revoked, then a new key is asked for, once."""
-    stage.be_impatient()
+    stage.create_issuer("hasty", spec={"inventoryInterval": "2s", "requests": {"timeout": "8s"}})
     stage.an_operator()
     for name, (fault, _) in NEVER_CLEAR.items():
         stage.proxy.rule("POST", KEYS, fault, containing=f"/{name} [kw/")
-        stage.create(name)
+        stage.create(name, issuer="hasty" if name == "too-late" else "mistral")
     for name in NEVER_CLEAR:
         wait_for(lambda name=name: "closedAttempts" in stage.status(name), f"the attempt of {name} is closed")
+    # What is asked for again is waited for.
+    stage.patch_issuer({"spec": {"requests": {"timeout": "60s"}}}, "hasty")
     stage.holds()
     for name, (_, made) in NEVER_CLEAR.items():
         [closed] = stage.status(name)["closedAttempts"]
@@ -120,33 +124,37 @@ def dated(seconds: int) -> dict[str, str]:
 def too_many_requests(stage: Stage, case: tuple[int, Callable[[], dict[str, str]]]):
     """I2: the platform is left alone for as long as it says, while another issuer's keys are made; it is no failure."""
     seconds, headers = case
+    # Once all keys have been looked at nothing is on its way but what the ApiKey wants.
+    stage.patch_issuer({"spec": {"inventoryInterval": "5m"}})
     stage.an_operator()
     stage.create_issuer("other", url=stage.sandbox.url)
+    wait_for(lambda: stage.issuer_ready().get("status") == "True", "all keys have been looked at")
     stage.proxy.rule("POST", KEYS, answers(429, {"detail": "slow down"}, **headers()))
     stage.create()
-    stage.says("IssuerRateLimited")
-    [refused] = stage.proxy.asked("POST", KEYS)
     stage.create("neighbour", issuer="other")
+    if headers():  # a busy machine may look too late for what stands there for five seconds
+        stage.says("IssuerRateLimited")
     stage.ready("neighbour")
     served = time.monotonic()
+    wait_for(lambda: "IssuerRateLimited" in dict(stage.events()), "an event tells of it")
     status = stage.ready()
     assert "closedAttempts" not in status
     assert "failures" not in status
-    [again] = [asked for asked in stage.proxy.asked("POST", KEYS) if asked is not refused]
+    refused, again = stage.proxy.asked("POST", KEYS)
     # Of five seconds a busy machine needs more for the neighbour itself.
     assert served < again.at or not headers(), "the neighbour is not kept waiting"
-    # What was on its way at the moment of the answer had been sent already.
-    meanwhile = [asked for asked in stage.proxy.seen if refused.at + 0.5 < asked.at < refused.at + seconds - 0.1]
+    meanwhile = [asked for asked in stage.proxy.seen if refused.at < asked.at < refused.at + seconds - 0.1]
     assert [asked.target for asked in meanwhile] == []
     assert again.at > refused.at + seconds - 0.1
     stage.holds()
 
 
-@scenarios.of(refused=None, unavailable=answers(503, HTML), silent=slow(5))
+@scenarios.of(refused=None, unavailable=answers(503, HTML), silent=SILENT)
 def away_for_a_while(stage: Stage, case: Fault | None):
     """I3: said, asked seldom, and all are served within half a minute of its return, within its budget."""
     operator = stage.an_operator()
-    stage.be_impatient(3)
+    if case is SILENT:
+        stage.be_impatient(6)
     stage.patch_issuer({"spec": {"requests": {"perSecond": 10, "burst": 10}, "inventoryInterval": "5m"}})
     stage.create("rotated", rotation={"overlap": "1s"})
     stage.ready("rotated")
@@ -178,8 +186,9 @@ def away_for_a_while(stage: Stage, case: Fault | None):
         assert stage.status("rotated")["revision"] == 3
     consumer.check()
     times = [asked.at for asked in stage.proxy.seen if asked.at > back]
-    busiest = max(sum(1 for at in times if begin <= at < begin + 1) for begin in times)
-    assert busiest <= 10 + 10 + 2, "a second's budget, and what had been saved up"
+    # From its return on: where the machine stands still, what was sent meanwhile is seen at once.
+    early = [i for i, at in enumerate(times, 1) if i > 10 + 10 * (at - back) + 2]
+    assert not early, "its budget, and what had been saved up"
     assert operator.process.poll() is None
     for name in names:
         assert stage.posts(name) <= 1 + len(stage.status(name).get("closedAttempts", ())), name

@@ -77,6 +77,15 @@ async def plaintext(tab):
     return await tab.locator("#plaintext").inner_text()
 
 
+async def content(tab):
+    """The page as it stands, once none is on its way: a page that leads on to another by itself has none to give meanwhile."""
+    async with asyncio.timeout(60):
+        while True:
+            with suppress(Error):
+                return await tab.content()
+            await asyncio.sleep(0.05)
+
+
 async def until(tab, holds):
     """Wait for what a line of JavaScript says; asked from here, since the page's own policy forbids Playwright to go on asking in it."""
     async with asyncio.timeout(60):

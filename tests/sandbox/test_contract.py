@@ -21,6 +21,9 @@ NEEDED = [
     "--checks=all",
     # Not a check of the list: an answer that takes this many seconds has hung.
     "--max-response-time=30",
+    "--request-timeout=60",
+    # How long a machine takes to think of a request says nothing of the sandbox.
+    "--suppress-health-check=too_slow",
     "--mode=all",
     "--phases=examples,coverage,fuzzing,stateful",
     "--warnings=missing_auth,missing_test_data,validation_mismatch,unused_openapi_auth,method_not_allowed",
