@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.plane, pytest.mark.xdist_group("drill")]
 scenarios = Scenarios(
-    alone=Alone("secret", "What is wrong is said of either target in the same words; Vault's own troubles are a case.")
+    6,  # each runs doctors, which work and have deadlines: to wait is the least of it
+    alone=Alone("secret", "What is wrong is said of either target in the same words; Vault's own troubles are a case."),
 )
 
 
