@@ -240,6 +240,7 @@ def test_every_panel_has_data(team: Team, prometheus: Prometheus):
 
 def test_the_rules_meet_the_labels_that_there_are(team: Team, prometheus: Prometheus):
     """What waits for a person is an alert to be, with its reason; of what is well there is none."""
+
     def pending() -> set[str]:
         return {labels["alertname"] for labels, _ in prometheus.ask("ALERTS")}
 
