@@ -265,7 +265,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def apply_all(plane: Plane) -> None:
     """The kinds and the manifests, as a user installs them."""
     plane.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-    plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
+    plane.kubectl("wait", "--for=condition=Established", "--timeout=100s", "-f", str(ROOT / "crds"))
     # A kind just established is listed a moment later; kubectl waits as it is told to.
     plane.kubectl("get", "apikeys,keyissuers,clusterkeyissuers", "--all-namespaces")
     plane.kubectl("apply", "--server-side", "-k", str(ROOT / "manifests"))

@@ -87,7 +87,7 @@ def everywhere(guarded: Guarded, team: Team) -> Iterator[tuple[str, str]]:
     """All that people, other controllers and log collectors get to see, by what it is called."""
     plane = guarded.plane
     yield "the operator's log", guarded.operator.said()
-    with urllib.request.urlopen(guarded.operator.metrics, timeout=10) as answer:  # noqa: S310 -- loopback
+    with urllib.request.urlopen(guarded.operator.metrics, timeout=60) as answer:  # noqa: S310 -- loopback
         yield "metrics", answer.read().decode()
     for path in LISTS:
         yield path, json.dumps(plane.call("GET", path)["items"], ensure_ascii=False)

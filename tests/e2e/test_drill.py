@@ -77,7 +77,7 @@ def test_a_crd_is_missing_or_older(installed: Plane):
     installed.kubectl("delete", "crd", name)
     consult(installed).names(f"CRDs are not installed: {name}", remedy)
     installed.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-    installed.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
+    installed.kubectl("wait", "--for=condition=Established", "--timeout=100s", "-f", str(ROOT / "crds"))
     _, said = consult_json(installed)
     assert [finding["state"] for finding in said["findings"] if finding["check"] == "kinds"] == ["ok"]
 

@@ -253,7 +253,7 @@ def test_the_rules_meet_the_labels_that_there_are(team: Team, prometheus: Promet
 def test_the_series_are_well_made(team: Team):
     """Promtool finds nothing to say about a scrape of a busy operator: names, types, units and help."""
     assert team.operator
-    with urllib.request.urlopen(team.operator.metrics, timeout=10) as answer:  # noqa: S310 -- loopback
+    with urllib.request.urlopen(team.operator.metrics, timeout=60) as answer:  # noqa: S310 -- loopback
         scrape = answer.read().decode()
     done = subprocess.run(
         (program("promtool"), "check", "metrics"), input=scrape, capture_output=True, text=True, timeout=60, check=False
