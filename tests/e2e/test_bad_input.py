@@ -263,9 +263,8 @@ def a_store_that_does_not_exist_is_named(team: Team):
 @scenarios
 def a_broken_api_key_is_at_rest(team: Team):
     """Refused for good, it costs one status write and no more, however often it is looked at."""
-    team.create(
-        expiry={"date": "2020-01-31"}
-    )  # an unknown workspace's message follows the platform, where others make workspaces
+    # Not by an unknown workspace: its message follows the platform, where others make workspaces.
+    team.create(expiry={"date": "2020-01-31"})
     team.says("ExpiryInPast")
     version = resource_version(team)
     begun = looks(team)

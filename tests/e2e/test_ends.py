@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.plane, pytest.mark.xdist_group("ends")]
 
 KEYS = 120
-"""Twice as many as there are workers."""
+"""Twice as many as there are workers for one namespace."""
 AT_ONCE = 20
-"""Keys that are issued without a stop."""
+"""Keys that are issued before the midst is."""
 
 
 NAMES = [f"key-{i:03}" for i in range(KEYS)]

@@ -55,7 +55,7 @@ class Prometheus(Program):
         config = {"global": every, "scrape_configs": [scrape], "rule_files": ["rules.yaml"]}
         (folder / "rules.yaml").write_text(yaml.safe_dump(RULES))
         (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
-        super().__init__((), folder / "log")
+        super().__init__(("prometheus",), folder / "log")
         self._folder = folder
 
     def start(self) -> None:
@@ -66,7 +66,7 @@ class Prometheus(Program):
     def spawn(self) -> subprocess.Popen[bytes]:
         """Debian's."""
         command = (
-            program("prometheus"),
+            program(*self.command),
             f"--config.file={self._folder / 'prometheus.yaml'}",
             f"--storage.tsdb.path={self._folder / 'data'}",
             "--web.listen-address=127.0.0.1:0",
@@ -119,10 +119,12 @@ def prometheus(team: Team, folder: Path) -> Iterator[Prometheus]:
     """One that has scraped the fleet."""
     assert team.operator
     prometheus = Prometheus(folder / "prometheus", urllib.parse.urlsplit(team.operator.metrics).netloc)
-    prometheus.start()
-    wait_for(prometheus.is_up, "Prometheus has scraped the operator")
-    yield prometheus
-    prometheus.stop()
+    try:
+        prometheus.start()
+        wait_for(prometheus.is_up, "Prometheus has scraped the operator")
+        yield prometheus
+    finally:
+        prometheus.stop()
 
 
 def live_a_little(team: Team) -> None:
