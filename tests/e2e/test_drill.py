@@ -57,7 +57,9 @@ def ward(installed: Plane, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFa
     plane, folder, loop = installed, tmp_path_factory.mktemp("drill"), Loop()
     token = plane.token_of("keywright-system", "keywright")
     write_kubeconfig(folder / "kubeconfig", server=plane.server, ca_file=plane.ca_file, token=token)
-    operator = Operator(folder / "operator", folder / "kubeconfig", "--leader-elect", "--min-interval", "3s")
+    # A machine that stands still for some seconds does not cost it the lease.
+    flags = ("--leader-elect", "--lease-duration", "30s", "--min-interval", "3s")
+    operator = Operator(folder / "operator", folder / "kubeconfig", *flags)
     operator.start()
     wait_for(lambda: "leading:" in operator.said(), "the operator leads")
     yield Ward(plane, sandbox, operator, loop, folder)
