@@ -126,7 +126,8 @@ def guarded(sandbox: Sandbox, proxy: FaultProxy, tmp_path_factory: pytest.TempPa
         token=plane.token_of("keywright-system", "keywright"),
     )
     flags = ("--min-interval", "1s", "--log-level", "debug", "--log-format", "json")
-    flags = (*flags, "--leader-elect")
+    # A machine that stands still for some seconds does not cost it the lease.
+    flags = (*flags, "--leader-elect", "--lease-duration", "30s")
     operator = Operator(folder / "operator", folder / "kubeconfig", *flags)
     scratch = folder / "scratch"
     scratch.mkdir()

@@ -72,7 +72,7 @@ def consult(plane: Plane, *arguments: str, kubeconfig: Path | None = None, ahead
     while piece := _read(ours):
         said += piece
     os.close(ours)
-    status = process.wait(60)
+    status = process.wait(120)
     lines = [line.rstrip() for line in _ESCAPES.sub("", said.decode()).splitlines()]
     assert max(map(len, lines)) <= _COLUMNS
     return Consultation(status, " ".join(" ".join(lines[:_LINES]).split()))
@@ -85,7 +85,7 @@ def consult_json(plane: Plane, *arguments: str) -> tuple[int, dict[str, Any]]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
         env=_environ(None),
     )
     assert "Traceback" not in done.stderr

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.running import environment
+from tests.running import environment, wait_for
 
 from keywright.devcluster import write_kubeconfig
 
@@ -66,5 +66,15 @@ def a_reader(team: Team, role: str | None, name: str = "reader") -> Iterator[Pat
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kubeconfig"
         token = team.plane.token_of(namespace, name)
+        if role is not None:
+            wait_for(lambda: _has_rights(team, token), "the binding is seen")
         write_kubeconfig(path, server=team.plane.server, ca_file=team.plane.ca_file, token=token)
         yield path
+
+
+def _has_rights(team: Team, token: str) -> bool:
+    """Any in the namespace, beside those that everybody has: to ask for one's own."""
+    asked = {"spec": {"namespace": team.namespace}}
+    path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+    rules = team.plane.call("POST", path, asked, token=token)["status"]["resourceRules"]
+    return any(set(rule["apiGroups"]) - {"authentication.k8s.io", "authorization.k8s.io"} for rule in rules)

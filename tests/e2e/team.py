@@ -255,13 +255,13 @@ class Team:
 
     def says(self, reason: str, name: str = "search", *, of_type: str = "Ready") -> str:
         """The message of a condition once it has this reason."""
+
+        def seen() -> str | None:
+            condition = self.condition(name, of_type)
+            return condition["message"] if condition.get("reason") == reason else None
+
         try:
-            return wait_for(
-                lambda: (
-                    self.condition(name, of_type).get("reason") == reason and self.condition(name, of_type)["message"]
-                ),
-                reason,
-            )
+            return wait_for(seen, reason)
         except AssertionError:
             raise AssertionError(f"{of_type} is not {reason}: {self.status(name)}") from None
 

@@ -28,19 +28,28 @@ def policies(guarded: Guarded) -> Iterator[None]:
     try:
         with guarded.a_team() as team:
             team.create(suspend=True)
-            wait_for(lambda: "cannot be edited" in refusal(moved, team), "the policies are in force")
+            person = Person(team, *EDITOR)
+            wait_for(lambda: "cannot be edited" in refusal(moved, team), "one policy is in force")
+            wait_for(lambda: "the verb abandon" in person.annotate(anything()), "and the other")
         yield
     finally:
         guarded.plane.kubectl("delete", "-k", str(MANIFESTS))
         with guarded.a_team() as team:
             team.create(suspend=True)
-            wait_for(lambda: not refusal(moved, team), "the policies are gone")
+            person = Person(team, *EDITOR)
+            wait_for(lambda: not refusal(moved, team), "one policy is gone")
+            wait_for(lambda: not person.annotate(anything()), "and the other")
 
 
 def moved(team: Team) -> None:
     """An edit that one of them refuses: to another place each time, since what changes nothing is no edit."""
-    body = json.dumps({"spec": {"target": {"secret": {"name": f"elsewhere-{secrets.token_hex(4)}"}}}})
+    body = json.dumps({"spec": {"target": {"secret": {"name": f"elsewhere-{anything()}"}}}})
     team.plane.kubectl("-n", team.namespace, "patch", "apikey", "search", "--type=merge", "-p", body)
+
+
+def anything() -> str:
+    """Another text each time."""
+    return secrets.token_hex(4)
 
 
 def refusal(edit: Any, *arguments: Any) -> str:
@@ -50,6 +59,15 @@ def refusal(edit: Any, *arguments: Any) -> str:
     except RuntimeError as error:
         return str(error)
     return ""
+
+
+MEANT_FOR = {
+    "keywright-view": ("get", "apikeys"),
+    "keywright-edit": ("patch", "apikeys"),
+    "keywright-issuers": ("patch", "keyissuers"),
+    "keywright-abandon": ("abandon", "apikeys"),
+}
+"""One right of each role."""
 
 
 class Person:
@@ -68,7 +86,14 @@ class Person:
                     "subjects": [{"kind": "User", "name": self.name, "apiGroup": "rbac.authorization.k8s.io"}],
                 },
             )
-        wait_for(lambda: not refusal(self.kubectl, "get", "apikeys"), "the bindings are seen")
+        wait_for(lambda: all(self.may(*MEANT_FOR[role]) for role in roles), "the bindings are seen")
+
+    def may(self, verb: str, resource: str) -> bool:
+        """What the apiserver says of a right of theirs."""
+        asked = {"namespace": self.team.namespace, "verb": verb, "group": "keywright.dev", "resource": resource}
+        spec = {"user": self.name, "resourceAttributes": asked}
+        path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+        return bool(self.team.plane.call("POST", path, {"spec": spec})["status"]["allowed"])
 
     def kubectl(self, *arguments: str) -> str:
         """As this person."""

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.e2e.team import GROUP, Team
+from tests.e2e.team import GROUP
 from tests.e2e.together import Scenarios
 from tests.running import wait_for
 from tests.sinks import Alone
@@ -17,6 +17,7 @@ from tests.sinks import Alone
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.e2e.team import Team
     from tests.running import Sandbox
 
 pytestmark = [pytest.mark.plane, pytest.mark.xdist_group("served")]
@@ -26,7 +27,7 @@ scenarios = Scenarios(
     )
 )
 
-HEALED_WITHIN = 60.0
+HEALED_WITHIN = 90.0
 """Seconds, where the cause was elsewhere and the ApiKey was not touched: half a minute is promised, and machines are busy."""
 
 
@@ -241,6 +242,7 @@ def a_quota_speaks_before_a_key_is_issued(team: Team):
     # No quota controller runs here; what it would have counted is written in its place.
     counted = {"status": {"hard": hard, "used": hard}}
     team.plane.call("PATCH", f"{path}/few/status", counted, content_type="application/merge-patch+json")
+    wait_for(lambda: "exceeded quota: few" in one_more_secret(team), "the quota is in force")
     team.create()
     assert "exceeded quota: few" in team.says("TargetRefused")
     nothing_was_issued(team)
@@ -261,16 +263,19 @@ def a_store_that_does_not_exist_is_named(team: Team):
 @scenarios
 def a_broken_api_key_is_at_rest(team: Team):
     """Refused for good, it costs one status write and no more, however often it is looked at."""
-    team.create(workspace="nowhere")
-    team.says("WorkspaceNotFound")
+    # Not by an unknown workspace: its message follows the platform, where others make workspaces.
+    team.create(expiry={"date": "2020-01-31"})
+    team.says("ExpiryInPast")
     version = resource_version(team)
-    passes = said_steps(team)
-    other = Team(team.plane, team.sandbox, team.namespace)
-    other.create("neighbour")
-    other.ready("neighbour")
-    wait_for(lambda: team.condition("neighbour").get("status") == "True", "the neighbour is served")
+    begun = looks(team)
+    for minutes in (6, 7, 8):
+        before = looks(team)
+        team.patch_issuer({"spec": {"inventoryInterval": f"{minutes}m"}})
+        wait_for(lambda before=before: looks(team) > before, "an edit of its issuer has it looked at")
+    team.create("neighbour")
+    team.ready("neighbour")
     assert resource_version(team) == version
-    assert said_steps(team) == passes
+    assert looks(team) - begun < 10, "no hot loop"
 
 
 @pytest.mark.parametrize("scenario", scenarios.names)
@@ -294,8 +299,18 @@ def resource_version(team: Team) -> str:
     return answer["metadata"]["resourceVersion"]
 
 
-def said_steps(team: Team) -> int:
-    """How many lines the operator's log has about the ApiKey."""
+def one_more_secret(team: Team) -> str:
+    """What is said against one that is only rehearsed."""
+    path = f"/api/v1/namespaces/{team.namespace}/secrets?dryRun=All"
+    try:
+        team.plane.call("POST", path, {"metadata": {"name": "one-more"}})
+    except RuntimeError as error:
+        return str(error)
+    return ""
+
+
+def looks(team: Team) -> int:
+    """How many lines the operator's log has about the ApiKey: each pass is one at least."""
     assert team.operator is not None
     return team.operator.said().count(f"{team.namespace}/search:")
 

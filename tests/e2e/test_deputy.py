@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.chaos.proxy import KEYS
+from tests.e2e.team import GROUP
 from tests.e2e.test_bad_input import make_workspace
 from tests.running import wait_for
 
@@ -57,6 +58,10 @@ def test_every_forbidden_cell_is_refused_before_anything_is_asked_for(guarded: G
         workspaces = some_workspaces(guarded, team)
         for cell in CELLS:
             set_up(guarded, team, cell, workspaces)
+        for cell in CELLS:
+            wait_for(
+                lambda cell=cell: looked_at(guarded, issuer_path(team, cell)), f"the issuer of {cell.name} is known"
+            )
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda cell: create(team, cell, workspaces), CELLS))
         try:
@@ -72,12 +77,23 @@ def test_every_forbidden_cell_is_refused_before_anything_is_asked_for(guarded: G
         finally:
             for cell in CELLS:
                 if cell.kind == "ClusterKeyIssuer":
-                    guarded.plane.call("DELETE", f"/apis/keywright.dev/v1alpha1/clusterkeyissuers/{issuer(team, cell)}")
+                    guarded.plane.call("DELETE", issuer_path(team, cell))
 
 
 def issuer(team: Team, cell: Cell) -> str:
     """Its name: a cluster's issuers are everybody's."""
     return f"{team.namespace}-{cell.name}" if cell.kind == "ClusterKeyIssuer" else cell.name
+
+
+def issuer_path(team: Team, cell: Cell) -> str:
+    """Where it is."""
+    where = "clusterkeyissuers" if cell.kind == "ClusterKeyIssuer" else f"namespaces/{team.namespace}/keyissuers"
+    return f"{GROUP}/{where}/{issuer(team, cell)}"
+
+
+def looked_at(guarded: Guarded, path: str) -> bool:
+    """Whether the operator knows an issuer or a store: an ApiKey that is seen before is told for a moment that there is none."""
+    return bool((guarded.plane.call("GET", path).get("status") or {}).get("conditions"))
 
 
 def some_workspaces(guarded: Guarded, team: Team) -> dict[str, str]:

@@ -12,7 +12,7 @@ import pytest
 from tests.chaos.proxy import KEYS
 from tests.e2e.team import GROUP
 from tests.e2e.test_admission import refusal
-from tests.e2e.test_deputy import outcome
+from tests.e2e.test_deputy import looked_at, outcome
 from tests.e2e.vault_team import set_up
 from tests.running import wait_for
 from tests.vaults import vault_of
@@ -111,11 +111,12 @@ def stores_of(team: Team, other: Team, vault: Vault) -> dict[str, tuple[str, str
     }
 
 
-def post(guarded: Guarded, kind: str, namespace: str, name: str, spec: dict[str, Any]) -> None:
-    """Create an object of ours."""
+def post(guarded: Guarded, kind: str, namespace: str, name: str, spec: dict[str, Any]) -> str:
+    """Create an object of ours; its path."""
     folder = f"{kind.lower()}s" if not namespace else f"namespaces/{namespace}/{kind.lower()}s"
     body = {"apiVersion": "keywright.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
     guarded.plane.call("POST", f"{GROUP}/{folder}", body)
+    return f"{GROUP}/{folder}/{name}"
 
 
 def posts(guarded: Guarded, team: Team, name: str) -> int:
@@ -135,17 +136,18 @@ def test_every_forbidden_cell_is_refused_before_anything_is_asked_for(guarded: G
         named = {how: f"{team.namespace}-{number}" for number, how in enumerate(stores)}
         made: list[str] = []
         try:
-            for how, (kind, namespace, spec) in stores.items():
-                post(guarded, kind, namespace, named[how], spec)
-                if not namespace:
-                    made.append(f"clustervaultstores/{named[how]}")
+            known = [post(guarded, kind, space, named[how], spec) for how, (kind, space, spec) in stores.items()]
+            made += [path for path in known if "/clustervaultstores/" in path]
             for kind, granted in product(("KeyIssuer", "ClusterKeyIssuer"), (True, False)):
                 grant: dict[str, Any] = {"workspaces": ["search-prod" if granted else "somebody-elses-*"]}
+                name, where = f"{team.namespace}-{granted}".lower(), f"namespaces/{team.namespace}/keyissuers"
                 if kind == "ClusterKeyIssuer":
-                    grant["namespaces"] = {"names": [team.namespace]}
-                    made.append(f"clusterkeyissuers/{team.namespace}-{granted}".lower())
-                name = f"{team.namespace}-{granted}".lower()
+                    grant["namespaces"], where = {"names": [team.namespace]}, "clusterkeyissuers"
+                    made.append(f"{GROUP}/{where}/{name}")
                 team.create_issuer(name, kind=kind, url=guarded.proxy.url, spec={"grants": [grant]})
+                known.append(f"{GROUP}/{where}/{name}")
+            for path in known:
+                wait_for(lambda path=path: looked_at(guarded, path), f"{path} is known")
             for cell in CELLS:
                 if cell.foreign:
                     vault.put(f"{team.namespace}/{cell.name}", {"api_key": "theirs"})
@@ -169,7 +171,7 @@ def test_every_forbidden_cell_is_refused_before_anything_is_asked_for(guarded: G
                 assert vault.metadata(f"{other.namespace}/{cell.name}") is None
         finally:
             for one in made:
-                guarded.plane.call("DELETE", f"{GROUP}/{one}")
+                guarded.plane.call("DELETE", one)
 
 
 PATHS = {

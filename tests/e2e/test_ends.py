@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.chaos.proxy import KEYS as WHERE_KEYS_ARE_MADE
+from tests.chaos.proxy import passes
 from tests.e2e.team import GROUP
 from tests.e2e.vault_team import TEAMS
 from tests.running import wait_for
@@ -16,6 +19,7 @@ from tests.sinks import SINKS, alone
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.chaos.proxy import Exchange, FaultProxy, Rule
     from tests.conftest import Plane
     from tests.e2e.team import Team
     from tests.running import Operator, Sandbox
@@ -24,16 +28,22 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.plane, pytest.mark.xdist_group("ends")]
 
 KEYS = 120
+"""Twice as many as there are workers for one namespace."""
+AT_ONCE = 20
+"""Keys that are issued before the midst is."""
 
 
 NAMES = [f"key-{i:03}" for i in range(KEYS)]
 
 
-def a_team(plane: Plane, sandbox: Sandbox, namespace: str, sink: Sink) -> Team:
-    """With an issuer, served by an operator of its namespace."""
+def a_team(plane: Plane, sandbox: Sandbox, namespace: str, sink: Sink, url: str | None = None) -> Team:
+    """With an issuer, served by an operator of its namespace; `url`: of a proxy before the platform."""
     team = TEAMS[sink](plane, sandbox, namespace)
     team.operator_in = namespace
-    team.prepare()
+    team.prepare(with_issuer=False)
+    team.create_admin_secret()
+    requests = {"perSecond": 1000, "burst": 1000, "timeout": "60s"}
+    team.create_issuer(url=url or sandbox.url, spec={"requests": requests})
     return team
 
 
@@ -44,6 +54,32 @@ def applying(team: Team) -> Iterator[None]:
         applied = pool.map(team.create, NAMES)
         yield
         list(applied)
+
+
+class Midst:
+    """The midst of the work, however fast a machine is: after some keys all others are made, and on their way until this is over."""
+
+    def __init__(self, proxy: FaultProxy, team: Team) -> None:
+        self._over: Future[None] = Future()
+        ours = f'"{team.namespace}/'
+        proxy.rule("POST", WHERE_KEYS_ARE_MADE, passes, times=AT_ONCE, containing=ours)
+        self._rule: Rule = proxy.rule("POST", WHERE_KEYS_ARE_MADE, self._keep, times=None, containing=ours)
+
+    async def _keep(self, exchange: Exchange) -> bool:
+        answer = await exchange.forward()
+        await asyncio.shield(asyncio.wrap_future(self._over))
+        await exchange.send(answer)
+        return True
+
+    @property
+    def kept(self) -> int:
+        """How many requests have come so far of which the answers are kept."""
+        return self._rule.met
+
+    def over(self) -> None:
+        """Answers pass again."""
+        self._rule.off = True
+        self._over.set_result(None)
 
 
 def statuses(team: Team) -> list[dict[str, object]]:
@@ -69,15 +105,21 @@ def all_have_exactly_one_working_key(team: Team) -> None:
 
 @pytest.mark.parametrize("sink", SINKS)
 def test_sigterm_finishes_what_is_in_flight(
-    plane: Plane, sandbox: Sandbox, namespaced_operator: Callable[[str], Operator], sink: Sink
+    plane: Plane, sandbox: Sandbox, proxy: FaultProxy, namespaced_operator: Callable[[str], Operator], sink: Sink
 ):
     """Told to end while it issues: exit status 0, no attempt left open; the next one issues the rest."""
     with plane.a_namespace() as namespace:
         operator = namespaced_operator(namespace)
-        team = a_team(plane, sandbox, namespace, sink)
+        team = a_team(plane, sandbox, namespace, sink, proxy.url)
+        midst = Midst(proxy, team)
         with applying(team):
-            wait_for(lambda: count(team, "keyId") > KEYS // 10, "some are issued", pause=0.01)
+            wait_for(
+                lambda: count(team, "keyId") > AT_ONCE // 2 and midst.kept, "some are issued, others are on their way"
+            )
+            since = len(operator.said())
             operator.signal(signal.SIGTERM)
+            operator.says("stopping: finishing what is in flight", since)
+            midst.over()
             assert operator.ended() == 0
         assert 0 < count(team, "keyId") < KEYS, "it was told in the midst of its work"
         assert count(team, "attempt") == 0
@@ -89,15 +131,17 @@ def test_sigterm_finishes_what_is_in_flight(
 
 @pytest.mark.parametrize("sink", SINKS)
 def test_a_killed_operator_leaves_no_key_behind(
-    plane: Plane, sandbox: Sandbox, namespaced_operator: Callable[[str], Operator], sink: Sink
+    plane: Plane, sandbox: Sandbox, proxy: FaultProxy, namespaced_operator: Callable[[str], Operator], sink: Sink
 ):
     """Kill -9 in the middle of issuing: the next one adopts what was delivered and revokes what nobody holds."""
     with plane.a_namespace() as namespace:
         operator = namespaced_operator(namespace)
-        team = a_team(plane, sandbox, namespace, sink)
+        team = a_team(plane, sandbox, namespace, sink, proxy.url)
+        midst = Midst(proxy, team)
         with applying(team):
-            wait_for(lambda: count(team, "attempt") > 0, "some are under way", pause=0.01)
+            wait_for(lambda: midst.kept, "some are made, and on their way")
             operator.kill()
+            midst.over()
         assert count(team, "keyId") < KEYS, "it was killed in the midst of its work"
         operator.start()
         all_have_exactly_one_working_key(team)

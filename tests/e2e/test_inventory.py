@@ -25,6 +25,8 @@ scenarios = Scenarios(
 
 INTERVAL = 8
 """Seconds between two passes: as short as leaves room for a second look in between."""
+A_BIT = 60
+"""Seconds for issuing, on a machine that is busy: well below the five minutes of a period, and the ten in which a key may be too new."""
 
 
 def revoke_by_hand(team: Team, key_id: str) -> float:
@@ -43,11 +45,11 @@ def a_key_revoked_by_hand_is_issued_again_within_a_period_and_a_bit(team: Team):
     wait_for(lambda: "lastUsed" in team.status(), "a listing has shown the key")
     at = revoke_by_hand(team, first["keyId"])
     second = team.ready(revision=2)
-    assert time.monotonic() - at < 1.5 * INTERVAL + 10
+    assert time.monotonic() - at < 1.5 * INTERVAL + A_BIT
     assert second["keyId"] != first["keyId"]
     assert team.sandbox.accepts(team.text())
     assert [key["key_id"] for key in team.live_keys()] == [second["keyId"]]
-    assert any(reason == "Issued" for reason, _ in team.events())
+    wait_for(lambda: any(second["keyId"] in words for reason, words in team.events() if reason == "Issued"), "an event")
 
 
 @scenarios
@@ -57,7 +59,7 @@ def a_key_revoked_before_any_listing_has_shown_it_is_issued_again_as_well(team: 
     team.create()
     at = revoke_by_hand(team, team.ready()["keyId"])
     team.ready(revision=2)
-    assert time.monotonic() - at < 1.5 * INTERVAL + MIN_INTERVAL + 10
+    assert time.monotonic() - at < 1.5 * INTERVAL + MIN_INTERVAL + A_BIT
     assert team.sandbox.accepts(team.text())
 
 

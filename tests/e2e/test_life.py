@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+import time
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.e2e.together import Scenarios
@@ -19,6 +20,15 @@ pytestmark = [pytest.mark.plane, pytest.mark.xdist_group("served")]
 scenarios = Scenarios()
 
 
+TOGETHER = 5
+"""Seconds after a rotation in which another trigger asks for what was just done."""
+
+
+def days_on(status: dict[str, Any], days: int) -> str:
+    """The day so many days after the key was issued."""
+    return str(date.fromisoformat(status["issuedAt"][:10]) + timedelta(days=days))
+
+
 @scenarios
 def an_api_key_becomes_a_working_key_and_dies_with_it(team: Team):
     """Applied: a working key stands in the target and the status tells when it ends. Deleted: it is refused, nothing stays."""
@@ -26,8 +36,7 @@ def an_api_key_becomes_a_working_key_and_dies_with_it(team: Team):
     status = team.ready()
     plaintext = team.text()
     assert team.sandbox.accepts(plaintext)
-    day = (datetime.now(UTC) + timedelta(days=90)).date()
-    assert status["expiresAt"] == f"{day}T23:59:59Z"
+    assert status["expiresAt"] == f"{days_on(status, 90)}T23:59:59Z"
     assert status["renewalTime"] < status["expiresAt"]
     assert status["next"] == {
         "action": "Renew",
@@ -99,7 +108,7 @@ def labels_and_annotations_stand_on_the_secret(team: Team):
 @scenarios
 def rotation_overlaps_and_then_ends_the_old_key(team: Team):
     """The annotation asks for a new key; the old one works until the overlap is over, and no longer."""
-    team.create(rotation={"overlap": "6s"})
+    team.create(rotation={"overlap": "30s"})
     team.ready()
     old = team.text()
     team.annotate("search", rotate="now")
@@ -142,7 +151,7 @@ def a_spec_change_makes_a_key_that_fits(team: Team):
     team.patch("search", {"spec": {"workspace": "billing", "expiry": {"validity": "30d"}}})
     status = team.ready(revision=2)
     assert status["workspace"]["name"] == "billing"
-    assert status["expiresAt"].startswith(str((datetime.now(UTC) + timedelta(days=30)).date()))
+    assert status["expiresAt"].startswith(days_on(status, 30))
     wait_for(lambda: not team.sandbox.accepts(old), "the old key is refused: no overlap was asked for")
     assert team.sandbox.accepts(team.text())
 
@@ -255,10 +264,13 @@ def ten_triggers_in_a_second_are_one_rotation(team: Team):
     """Values that pile up ask for one new key, and the last one is answered."""
     team.create(rotation={"overlap": "0s"})
     team.ready()
+    begun = time.monotonic()
     for i in range(10):
         team.annotate("search", rotate=str(i))
     wait_for(lambda: team.status().get("handled", {}).get("rotate") == "9", "the last value is answered")
-    assert team.status()["revision"] <= 3, "one rotation, or one more for what came while it ran"
+    # Where a machine needs longer than a second for ten edits, those that come too late for one rotation ask for another.
+    most = 3 + (time.monotonic() - begun) // TOGETHER
+    assert team.status()["revision"] <= most, "one rotation, or one more for what came while it ran"
 
 
 @pytest.mark.parametrize("scenario", scenarios.names)

@@ -9,8 +9,8 @@ import json
 import math
 import re
 import secrets
-import socket
 import subprocess
+import urllib.error
 import urllib.parse
 import urllib.request
 from contextlib import suppress
@@ -28,48 +28,57 @@ from tests.running import Program, wait_for
 from tests.vaults import vault_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.conftest import Plane
     from tests.running import Sandbox
 
+    Samples = list[tuple[dict[str, str], float]]
+
 pytestmark = [pytest.mark.plane, pytest.mark.xdist_group("monitoring")]
 
 
+EVERY = "2s"
+"""Between two scrapes, and as long as one may take."""
+
+
 class Prometheus(Program):
-    """Scrapes one operator each second, as the PodMonitor has it done, with the alert rules."""
+    """Scrapes one operator again and again, as the PodMonitor has it done, with the alert rules."""
 
     def __init__(self, folder: Path, target: str) -> None:
         """`target`: HOST:PORT."""
         folder.mkdir()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        self.address = ""
         scrape = {"job_name": "keywright", "honor_labels": True, "static_configs": [{"targets": [target]}]}
-        every = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+        every = {"scrape_interval": EVERY, "scrape_timeout": EVERY, "evaluation_interval": EVERY}
         config = {"global": every, "scrape_configs": [scrape], "rule_files": ["rules.yaml"]}
         (folder / "rules.yaml").write_text(yaml.safe_dump(RULES))
         (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
-        super().__init__((), folder / "log")
+        super().__init__(("prometheus",), folder / "log")
         self._folder = folder
+
+    def start(self) -> None:
+        """Begin; returns when it listens."""
+        super().start()
+        self.address = self.says(r'msg="Listening on" address=(\S+)')[1]
 
     def spawn(self) -> subprocess.Popen[bytes]:
         """Debian's."""
         command = (
-            program("prometheus"),
+            program(*self.command),
             f"--config.file={self._folder / 'prometheus.yaml'}",
             f"--storage.tsdb.path={self._folder / 'data'}",
-            f"--web.listen-address={self.address}",
+            "--web.listen-address=127.0.0.1:0",
         )
         with self.log.open("ab") as said:
             return subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
 
     def ask(self, query: str) -> list[tuple[dict[str, str], float]]:
-        """Labels and value of each sample that a query finds now; none before it listens."""
+        """Labels and value of each sample that a query finds now."""
         url = f"http://{self.address}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
         try:
-            with urllib.request.urlopen(url, timeout=10) as answer:
+            with urllib.request.urlopen(url, timeout=60) as answer:
                 found = json.load(answer)["data"]["result"]
         except ConnectionError as error:
             raise AssertionError(self.said()[-2000:]) from error
@@ -78,8 +87,8 @@ class Prometheus(Program):
     def is_up(self) -> bool:
         """Whether it has scraped the operator."""
         try:
-            return self.ask("up") != []
-        except (OSError, AssertionError):
+            return values(self.ask("up")) == [1]
+        except urllib.error.HTTPError:  # it listens, and is not ready
             return False
 
 
@@ -110,10 +119,12 @@ def prometheus(team: Team, folder: Path) -> Iterator[Prometheus]:
     """One that has scraped the fleet."""
     assert team.operator
     prometheus = Prometheus(folder / "prometheus", urllib.parse.urlsplit(team.operator.metrics).netloc)
-    prometheus.start()
-    wait_for(prometheus.is_up, "Prometheus has scraped the operator")
-    yield prometheus
-    prometheus.stop()
+    try:
+        prometheus.start()
+        wait_for(prometheus.is_up, "Prometheus has scraped the operator")
+        yield prometheus
+    finally:
+        prometheus.stop()
 
 
 def live_a_little(team: Team) -> None:
@@ -165,6 +176,44 @@ def stray(team: Team) -> None:
     assert status in (200, 201), status
 
 
+def values(samples: Samples) -> list[float]:
+    """Of a query."""
+    return [value for _, value in samples]
+
+
+def label(name: str) -> Callable[[Samples], set[str]]:
+    """All values of a label."""
+    return lambda samples: {labels[name] for labels, _ in samples}
+
+
+SAID: dict[str, tuple[Callable[[Samples], Any], Any]] = {
+    "keywright_leader": (values, [1]),
+    'keywright_keys{state="stray"}': (values, [1]),
+    'keywright_keys{state="current"}': (values, [5]),
+    'keywright_apikeys{ready="True"}': (values, [5]),
+    "keywright_apikeys_stalled": (label("reason"), {"WorkspaceNotFound"}),
+    "keywright_apikey_expiry_timestamp_seconds": (len, 3),
+    'keywright_keys_issued_total{reason="Compromised"}': (values, [1]),
+    'keywright_keys_revoked_total{reason="Deleting"}': (values, [1]),
+    'keywright_deliveries_total{target="Vault"} >= bool 1': (values, [1]),
+    "keywright_workspace_usage": (label("workspace"), {"search-prod"}),
+}
+"""What is so once all has happened: queries, what is looked at in their samples, and what that is."""
+
+
+def comes_to(wanted: Any, ask: Callable[[], Any]) -> None:
+    """Wait for this answer: a scrape tells later than a status, and one that a busy machine misses tells nothing."""
+    answers: list[Any] = []
+
+    def is_so() -> bool:
+        answers[:] = [ask()]
+        return answers == [wanted]
+
+    with suppress(AssertionError):
+        wait_for(is_so, "that answer", pause=2)
+    assert answers == [wanted]
+
+
 def test_every_panel_has_data(team: Team, prometheus: Prometheus):
     """Each query of each panel finds at least one number; and the first row says what is so."""
     team.annotate("one", compromised="now")
@@ -176,7 +225,7 @@ def test_every_panel_has_data(team: Team, prometheus: Prometheus):
 
     def empty() -> list[str]:
         queries = {
-            (title, target["expr"]): target["expr"].replace("$job", ".*").replace("$__rate_interval", "1m")
+            (title, target["expr"]): target["expr"].replace("$job", ".*").replace("$__rate_interval", "10m")
             for title, panel in PANELS.items()
             for target in panel["targets"]
         }
@@ -186,24 +235,9 @@ def test_every_panel_has_data(team: Team, prometheus: Prometheus):
             if not any(math.isfinite(value) for _, value in prometheus.ask(query))
         ]
 
-    with suppress(AssertionError):
-        wait_for(lambda: not empty(), "every panel has data", pause=2)
-    assert empty() == []
-
-    def says(query: str) -> Any:
-        [(_, value)] = prometheus.ask(query)
-        return value
-
-    wait_for(lambda: says('keywright_keys{state="stray"}') == 1, "the stray is counted")
-    assert says("keywright_leader") == 1
-    assert says('keywright_apikeys{ready="True"}') == 5
-    assert prometheus.ask("keywright_apikeys_stalled")[0][0]["reason"] == "WorkspaceNotFound"
-    assert says('keywright_keys{state="current"}') == 5
-    assert len(prometheus.ask("keywright_apikey_expiry_timestamp_seconds")) == 3
-    assert says('keywright_keys_issued_total{reason="Compromised"}') == 1
-    assert says('keywright_keys_revoked_total{reason="Deleting"}') == 1
-    assert says('keywright_deliveries_total{target="Vault"}') >= 1
-    assert {labels["workspace"] for labels, _ in prometheus.ask("keywright_workspace_usage")} == {"search-prod"}
+    comes_to([], empty)
+    said = {query: right for query, (_, right) in SAID.items()}
+    comes_to(said, lambda: {query: of(prometheus.ask(query)) for query, (of, _) in SAID.items()})
 
 
 def test_the_rules_meet_the_labels_that_there_are(team: Team, prometheus: Prometheus):
@@ -212,16 +246,16 @@ def test_the_rules_meet_the_labels_that_there_are(team: Team, prometheus: Promet
     def pending() -> set[str]:
         return {labels["alertname"] for labels, _ in prometheus.ask("ALERTS")}
 
-    wait_for(lambda: "KeywrightApiKeysStalled" in pending(), "the alert is pending")
-    [(labels, _)] = prometheus.ask('ALERTS{alertname="KeywrightApiKeysStalled"}')
-    assert (labels["reason"], labels["alertstate"]) == ("WorkspaceNotFound", "pending")
-    assert pending() <= {"KeywrightApiKeysStalled", "KeywrightStrayKeys"}
+    # One scrape that a busy machine misses has the absent operator's alert pending for a moment.
+    comes_to({"KeywrightApiKeysStalled"}, lambda: pending() - {"KeywrightStrayKeys"})
+    stalled = wait_for(lambda: prometheus.ask('ALERTS{alertname="KeywrightApiKeysStalled"}'), "it is still")
+    assert [(labels["reason"], labels["alertstate"]) for labels, _ in stalled] == [("WorkspaceNotFound", "pending")]
 
 
 def test_the_series_are_well_made(team: Team):
     """Promtool finds nothing to say about a scrape of a busy operator: names, types, units and help."""
     assert team.operator
-    with urllib.request.urlopen(team.operator.metrics, timeout=10) as answer:  # noqa: S310 -- loopback
+    with urllib.request.urlopen(team.operator.metrics, timeout=60) as answer:  # noqa: S310 -- loopback
         scrape = answer.read().decode()
     done = subprocess.run(
         (program("promtool"), "check", "metrics"), input=scrape, capture_output=True, text=True, timeout=60, check=False

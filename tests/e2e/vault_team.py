@@ -37,6 +37,8 @@ def set_up(plane: Plane, vault: Vault, namespace: str, operator_in: str = "keywr
     """What an administrator does for a namespace: policy and role in Vault, and the right to its ServiceAccount's tokens."""
     vault.allow(namespace, f"{namespace}/")
     vault.role(namespace, namespace)
+    accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+    wait_for(lambda: plane.call("GET", accounts)["items"], "the namespace has its ServiceAccount")
     allow_tokens(plane, namespace, "default", operator_in=operator_in)
 
 
@@ -157,8 +159,9 @@ class InVault(Team):
         self.vault.remove(self.path(name))
 
     def overwrite_target(self, name: str, data: dict[str, str]) -> None:
-        """Vault does not tell who writes."""
-        if (there := self.vault.data(self.path(name))) is not None:
+        """Vault does not tell who writes. As of a Secret: what is so already is not written again, over a delivery under way."""
+        there = self.vault.data(self.path(name))
+        if there is not None and not data.items() <= there.items():
             self.vault.put(self.path(name), {**there, **data})
 
     overwriter: ClassVar = "somebody"
