@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.exchange import Exchange
+from tests.running import wait_for
 from tests.simulation.search import BATCH
 
 from keywright.devcluster import Cluster
@@ -131,7 +132,8 @@ class Plane:
         yield name
         if not self.served:
             self._let_go(name)
-        self.call("DELETE", f"/api/v1/namespaces/{name}")
+        with suppress(RuntimeError):  # a test that deleted it itself may have seen it go
+            self.call("DELETE", f"/api/v1/namespaces/{name}")
 
     def _let_go(self, namespace: str) -> None:
         """What no operator will finish any more: a namespace that cannot end keeps its controller busy for the rest of the run."""
@@ -148,10 +150,17 @@ class Plane:
                             content_type="application/merge-patch+json",
                         )
 
-    def may(self, verb: str, group: str, resource: str, namespace: str) -> bool:
-        """Whether the operator's ServiceAccount has a right: the apiserver takes a moment to know of a new Role."""
-        asked = {"namespace": namespace, "verb": verb, "group": group, "resource": resource}
-        user = {"user": "system:serviceaccount:keywright-system:keywright", "resourceAttributes": asked}
+    def may(
+        self, verb: str, group: str, resource: str, namespace: str, *, operator_in: str = "keywright-system"
+    ) -> bool:
+        """Whether the ServiceAccount of the operator that lies there has a right: the apiserver takes a moment to know of a new Role.
+
+        Of `serviceaccounts/token` that of the account `default` is meant.
+        """
+        resource, _, subresource = resource.partition("/")
+        asked = {"namespace": namespace, "verb": verb, "group": group, "resource": resource, "subresource": subresource}
+        asked |= {"name": "default"} if subresource == "token" else {}
+        user = {"user": f"system:serviceaccount:{operator_in}:keywright", "resourceAttributes": asked}
         answer = self.call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {"spec": user})
         return answer["status"]["allowed"]
 
@@ -261,10 +270,16 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def apply_all(plane: Plane) -> None:
     """The kinds and the manifests, as a user installs them."""
     plane.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-    plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
+    plane.kubectl("wait", "--for=condition=Established", "--timeout=120s", "-f", str(ROOT / "crds"))
     # A kind just established is listed a moment later; kubectl waits as it is told to.
     plane.kubectl("get", "apikeys,keyissuers,clusterkeyissuers", "--all-namespaces")
     plane.kubectl("apply", "--server-side", "-k", str(ROOT / "manifests"))
+    # What is asked for before the apiserver knows of the rights is denied, and stays so in the audit log.
+    for right in (
+        ("list", "keywright.dev", "apikeys", "default"),
+        ("create", "coordination.k8s.io", "leases", "keywright-system"),
+    ):
+        wait_for(lambda right=right: plane.may(*right), "the operator's rights are known")
 
 
 def grant(plane: Plane, rights: str, namespace: str, folder: Path) -> None:

@@ -10,6 +10,7 @@ import base64
 import itertools
 import json
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tests.e2e.team import GROUP, Team
@@ -54,6 +55,9 @@ def allow_tokens(plane: Plane, namespace: str, *accounts: str, operator_in: str 
         "subjects": [{"kind": "ServiceAccount", "name": "keywright", "namespace": operator_in}],
     }
     plane.call("POST", f"{RIGHTS}/{namespace}/rolebindings", body)
+    # An operator that asks before the apiserver knows of the right is refused, and says so.
+    known = partial(plane.may, "create", "", "serviceaccounts/token", namespace, operator_in=operator_in)
+    wait_for(known, "the right to tokens is known")
 
 
 class InVault(Team):
@@ -233,17 +237,17 @@ class VaultTeam(InVault):
         self.vault = vault_of(plane)
 
     def rotated(self, revision: int, name: str = "search") -> None:
-        """Ask for keys until there is one of this revision: triggers within seconds of one another are one."""
+        """Ask for keys until there is one of this revision, or of a later one: triggers within seconds of one another are one."""
         asked = itertools.count()
 
-        def there() -> bool:
-            if self.status(name).get("revision", 0) >= revision:
-                return True
+        def there() -> int | None:
+            if (found := self.status(name).get("revision", 0)) >= revision:
+                return found
             self.annotate(name, rotate=f"{revision}-{next(asked)}")
-            return False
+            return None
 
-        wait_for(there, f"{name} is at revision {revision}", pause=1.0)
-        self.ready(name, revision=revision)
+        found = wait_for(there, f"{name} is at revision {revision}", pause=1.0)
+        wait_for(lambda: self.condition(name).get("status") == "True", f"{name} is Ready at revision {found}")
 
 
 TEAMS: dict[Sink, type[Team]] = {"secret": Team, "vault": VaultTeam}
