@@ -120,7 +120,7 @@ def test_each_right_in_the_whole_cluster_is_used_and_no_call_denied(guarded: Gua
         guarded.plane.call("DELETE", f"{GROUP}/{made}")
     everywhere = rights_of(guarded.plane.call("GET", f"{RBAC}/clusterroles/keywright"))
     home = rights_of(guarded.plane.call("GET", f"{RBAC}/namespaces/keywright-system/roles/keywright"))
-    # The lease is renewed every two seconds, and events give way to keys.
+    # The lease is renewed every few seconds, and events give way to keys.
     all_used(guarded.plane, ACCOUNT, everywhere)
     all_used(guarded.plane, ACCOUNT, home, "keywright-system")
     assert denied(guarded.plane, ACCOUNT) == [], "nor in any test before this one"
