@@ -47,7 +47,7 @@ def document(team: Team, *arguments: str) -> dict[str, Any]:
 
 
 def issuer_works(team: Team) -> None:
-    """Wait until the issuer says so of itself: a key may be Ready before that."""
+    """Wait until the issuer says so of itself: a key may be Ready before that, and taking hold of the issuer may come in between."""
     path = f"{GROUP}/namespaces/{team.namespace}/keyissuers/mistral"
 
     def said() -> bool:
@@ -60,11 +60,11 @@ def issuer_works(team: Team) -> None:
 @scenarios
 def what_is_wrong_comes_first(team: Team):
     """One line of keys each, the trouble above them with its remedy, the numbers below; and no plaintext."""
+    issuer_works(team)
     team.create("search")
     team.create("typo", workspace="serach-prod")
     team.ready("search")
     team.says("WorkspaceNotFound", "typo")
-    issuer_works(team)
     said = keywright(team, "status")
     assert said.returncode == 0, said.stderr
     assert said.stderr == ""
@@ -89,12 +89,12 @@ def what_is_wrong_comes_first(team: Team):
 @scenarios
 def one_apikey_in_full(team: Team):
     """Key, workspace, times, older keys, conditions and events; and the same as a document."""
+    issuer_works(team)
     team.create()
     team.ready()
     keywright(team, "rotate", "search", "--wait")
     status = team.ready(revision=2)
     wait_for(lambda: len([e for e in team.events() if e[0] == "Issued"]) == 2, "both events are written")
-    issuer_works(team)
     said = keywright(team, "status", "search")
     assert said.returncode == 0, said.stderr
     for words in (
