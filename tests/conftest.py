@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.exchange import Exchange
+from tests.running import wait_for
 from tests.simulation.search import BATCH
 
 from keywright.devcluster import Cluster
@@ -154,9 +155,16 @@ class Plane:
                         )
 
     def may(
-        self, verb: str, group: str, resource: str, namespace: str, *, name: str = "", by: str = "keywright-system"
+        self,
+        verb: str,
+        group: str,
+        resource: str,
+        namespace: str,
+        *,
+        name: str = "",
+        operator_in: str = "keywright-system",
     ) -> bool:
-        """Whether the ServiceAccount of the operator in the namespace `by` has a right: the apiserver takes a moment to know of a Role."""
+        """Whether the ServiceAccount of the operator that lies there has a right: the apiserver takes a moment to know of a Role."""
         resource, _, sub = resource.partition("/")
         asked = {
             "namespace": namespace,
@@ -166,7 +174,7 @@ class Plane:
             "subresource": sub,
             "name": name,
         }
-        user = {"user": f"system:serviceaccount:{by}:keywright", "resourceAttributes": asked}
+        user = {"user": f"system:serviceaccount:{operator_in}:keywright", "resourceAttributes": asked}
         answer = self.call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {"spec": user})
         return answer["status"]["allowed"]
 
@@ -301,6 +309,12 @@ def apply_all(plane: Plane) -> None:
     # A kind just established is listed a moment later; kubectl waits as it is told to.
     plane.kubectl("get", "apikeys,keyissuers,clusterkeyissuers", "--all-namespaces")
     plane.kubectl("apply", "--server-side", "-k", str(ROOT / "manifests"))
+    # What is asked for before the apiserver knows of the rights is denied, and stays so in the audit log.
+    for right in (
+        ("list", "keywright.dev", "apikeys", "default"),
+        ("create", "coordination.k8s.io", "leases", "keywright-system"),
+    ):
+        wait_for(lambda right=right: plane.may(*right), "the operator's rights are known")
 
 
 def grant(plane: Plane, rights: str, namespace: str, folder: Path) -> None:

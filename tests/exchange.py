@@ -18,7 +18,7 @@ __all__ = ["HAND", "PLAIN", "Exchange"]
 HAND: Final = "somebody"
 """What the other side takes who asks for: an apiserver writes it down as the field manager."""
 
-_PATIENCE: Final = 30.0
+_PATIENCE: Final = 60.0
 """Seconds for an answer."""
 _AT_ONCE: Final = 64
 """Connections to a server that are kept: as many as there are threads that ask at once, and some more."""

@@ -14,6 +14,7 @@ import urllib.parse
 import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -188,6 +189,14 @@ class Sandbox(Program):
         assert status == 200, status
         return sum(name in log["target_metadata"]["name"] for log in logs)
 
+    def revoked_at(self, key_id: str) -> datetime:
+        """When a key that is dead was revoked, by the same log."""
+        status, logs = self.call("GET", "/v1/admin/audit-logs?event_type=api_key.delete&limit=1000000")
+        assert status == 200, status
+        return next(
+            datetime.fromisoformat(log["created_at"]) for log in logs if log["target_metadata"]["key_id"] == key_id
+        )
+
 
 class Operator(Program):
     """`keywright run`; `metrics` and `health` are its addresses."""
@@ -223,7 +232,7 @@ class Operator(Program):
     def is_ready(self) -> bool:
         """What /readyz says."""
         try:
-            with urllib.request.urlopen(f"{self.health}/readyz", timeout=5) as answer:  # noqa: S310 -- loopback
+            with urllib.request.urlopen(f"{self.health}/readyz", timeout=30) as answer:  # noqa: S310 -- loopback
                 return answer.status == 200
         except OSError:  # not yet, or too busy to say
             return False
@@ -235,6 +244,6 @@ class Operator(Program):
 
     def series(self, name: str) -> list[tuple[dict[str, str], float]]:
         """Labels and value of each sample of this name that /metrics shows now."""
-        with urllib.request.urlopen(self.metrics, timeout=10) as answer:  # noqa: S310 -- loopback
+        with urllib.request.urlopen(self.metrics, timeout=60) as answer:  # noqa: S310 -- loopback
             families = text_string_to_metric_families(answer.read().decode())
         return [(s.labels, s.value) for family in families for s in family.samples if s.name == name]

@@ -72,7 +72,7 @@ async def test_a_write_is_sent_once_and_its_error_holds_no_plaintext(wire, conne
     plaintext = a_plaintext()
     body = {"data": {"api-key": base64.b64encode(plaintext.encode()).decode()}, "stringData": {"a": plaintext}}
     with pytest.raises(kind) as caught:
-        await api.request(method, SECRETS, body=body, deadline=0.2 if script in (hang, drip) else 10, confidential=True)
+        await api.request(method, SECRETS, body=body, deadline=1.0 if script in (hang, drip) else 10, confidential=True)
     assert [one.method for one in wire.seen] == ["GET", method]
     error = caught.value
     said = "".join(
@@ -162,13 +162,13 @@ async def test_the_deadline_counts_the_credentials_as_well(wire, connect, tmp_pa
     wire.answers(http(401, a_status("Unauthorized")))
     started = asyncio.get_running_loop().time()
     failures = await asyncio.gather(
-        *(api.request("POST", SECRETS, body={}, deadline=0.5) for _ in range(5)), return_exceptions=True
+        *(api.request("POST", SECRETS, body={}, deadline=2.0) for _ in range(5)), return_exceptions=True
     )
-    assert asyncio.get_running_loop().time() - started < 5
+    assert asyncio.get_running_loop().time() - started < 30
     assert {type(failure) for failure in failures} == {Unavailable}
-    assert (tmp_path / "runs").read_text().splitlines() == ["run", "run"]
     (tmp_path / "hang").unlink()
     await plugins_ended()
+    assert (tmp_path / "runs").read_text().splitlines() == ["run", "run"]
 
 
 async def test_a_list_goes_over_all_pages(wire, connect):

@@ -129,7 +129,7 @@ async def test_events_are_written_once_by_all_replicas(api, applied, plane, name
         cluster = KubeCluster(api, lambda: NOW)
         for _ in range(2):
             cluster.note(EventNote(seen, "Warning", "TargetForeign", "the target is somebody else's"))
-        await cluster.drain(20)
+        await cluster.drain(60)
     listed = plane.call("GET", f"/api/v1/namespaces/{namespace}/events")["items"]
     [event] = [one for one in listed if one["involvedObject"]["uid"] == seen["metadata"]["uid"]]
     assert (event["type"], event["reason"]) == ("Warning", "TargetForeign")

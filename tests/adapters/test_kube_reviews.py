@@ -55,13 +55,16 @@ async def test_an_answer_is_believed_for_a_while(wire, reviews, monkeypatch, ans
     """Of this token, and no longer; longer where it is an allowance."""
     longer = "_REFUSED_FRESH" if verdict is Verdict.ALLOWED else "_ALLOWED_FRESH"
     monkeypatch.setattr(kube_reviews, longer, 1e9)
-    monkeypatch.setattr(kube_reviews, ({"_REFUSED_FRESH", "_ALLOWED_FRESH"} - {longer}).pop(), 0.3)
+    monkeypatch.setattr(kube_reviews, ({"_REFUSED_FRESH", "_ALLOWED_FRESH"} - {longer}).pop(), 300.0)
+    loop = asyncio.get_running_loop()
+    real, ahead = loop.time, 0.0
+    monkeypatch.setattr(loop, "time", lambda: real() + ahead)
     wire.answers(*answers, *answers, *answers)
     assert [await reviews.of("theirs") for _ in range(5)] == [verdict] * 5
     assert len(wire.seen) == len(answers)
     await reviews.of("another")
     assert len(wire.seen) == 2 * len(answers)
-    await asyncio.sleep(0.35)
+    ahead = 301.0
     assert await reviews.of("theirs") is verdict
     assert len(wire.seen) == 3 * len(answers)
 

@@ -63,7 +63,7 @@ async def test_the_lease_is_asked_after_the_budget_was_waited_for(wire, an_issue
     """Lost while a request waits for its turn: it is not sent when that comes."""
     wire.answers(EMPTY_LIST, http(200, created(PLAINTEXT)))
     lease = LentLease(FOREVER)
-    issuer = an_issuer(per_second=4, burst=1, lease=lease)
+    issuer = an_issuer(per_second=1, burst=1, lease=lease)
     await issuer.list_keys()
     waiting = asyncio.create_task(call(issuer))
     await asyncio.sleep(0.05)

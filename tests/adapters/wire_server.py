@@ -103,7 +103,7 @@ async def cut(_writer):
 
 def patience(script: Script) -> float | None:
     """Seconds of deadline for a script: short where nothing but the deadline ends it, else the spec's own."""
-    return 0.2 if getattr(script, "endless", False) else None
+    return 1.0 if getattr(script, "endless", False) else None
 
 
 async def reset(writer):

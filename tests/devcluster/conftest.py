@@ -83,10 +83,10 @@ def fake_go(tmp_path: Path) -> FakeGo:
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], bool]], None]:
-    """Wait until a condition holds, for half a minute at most."""
+    """Wait until a condition holds, for two minutes at most."""
 
     def wait(condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not condition():
             assert time.monotonic() < deadline, "it never came true"
             time.sleep(0.02)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ from tests.chaos.proxy import FaultProxy, Loop
 from tests.conftest import SERVED, Plane, bring_up, grant
 from tests.e2e.guarded import Guarded
 from tests.e2e.vault_team import TEAMS
-from tests.running import Operator, Sandbox
+from tests.running import Operator, Sandbox, wait_for
 
 from keywright.devcluster import write_kubeconfig
 
@@ -81,6 +82,8 @@ def outcome(
 def operator_of(plane: Plane, namespace: str, folder: Path, *flags: str) -> Operator:
     """For one namespace, under the rights of manifests/namespaced alone; not started."""
     grant(plane, "namespaced", namespace, folder)
+    known = partial(plane.may, "list", "keywright.dev", "apikeys", namespace, operator_in=namespace)
+    wait_for(known, "its rights are known")
     kubeconfig = folder / "kubeconfig"
     token = plane.token_of(namespace, "keywright")
     write_kubeconfig(kubeconfig, server=plane.server, ca_file=plane.ca_file, token=token)

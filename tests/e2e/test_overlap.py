@@ -37,24 +37,24 @@ def without_an_overlap_who_holds_the_old_key_is_refused_at_once(team: Team):
 @scenarios
 def a_rotation_during_an_overlap_keeps_both_old_keys_each_for_its_own_time(team: Team):
     """The first ends when it was to end, the second later, and whoever reads the target notices neither."""
-    team.create(rotation={"overlap": "15s"})
+    team.create(rotation={"overlap": "30s"})
     team.ready()
     with consuming({"search": team}) as calls:
         first = team.text()
         team.annotate("search", rotate="now")
         [first_entry] = team.ready(revision=2)["previous"]
         second = team.text()
-        team.patch("search", {"spec": {"label": "another", "rotation": {"overlap": "30s"}}})
+        team.patch("search", {"spec": {"label": "another", "rotation": {"overlap": "40s"}}})
         status = team.ready(revision=3)
         assert status["previous"][0] == first_entry, "the first keeps its time"
         ends = [datetime.fromisoformat(entry["revokeAt"]) for entry in status["previous"]]
-        assert (ends[1] - ends[0]).total_seconds() >= 12
-        assert team.sandbox.accepts(first)
-        assert team.sandbox.accepts(second)
+        assert (ends[1] - ends[0]).total_seconds() >= 9
         wait_for(lambda: not team.sandbox.accepts(first), "the first is refused")
-        assert team.sandbox.accepts(second), "the second lives on"
         wait_for(lambda: not team.sandbox.accepts(second), "the second is refused")
         assert [key["key_id"] for key in team.live_keys()] == [status["keyId"]]
+    # Of what was so at each moment the platform's log tells, however late anybody looks.
+    for entry, end in zip(status["previous"], ends, strict=True):
+        assert team.sandbox.revoked_at(entry["keyId"]) >= end
     assert calls.made > 10
     assert calls.refused == []
     assert calls.failed == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import tempfile
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,7 +156,12 @@ def a_deployment_is_restarted_once_for_each_key_and_the_old_key_waits_for_it(tea
     team.annotate("search", rotate="now")
     status = team.ready(revision=2)
     web.marked(status["keyId"])
-    waits = wait_for(lambda: "deployment/web" in team.status()["next"]["reason"] and team.status(), "it says so")
+
+    def held() -> dict[str, Any] | None:
+        found = team.status()
+        return found if "deployment/web" in found["next"]["reason"] else None
+
+    waits = wait_for(held, "it says so")
     assert waits["next"]["action"] == "Revoke"
     assert waits["next"]["at"] == waits["previous"][0]["rolloutsUntil"]
     assert team.condition()["reason"] == "Issued"
@@ -168,7 +174,12 @@ def a_deployment_is_restarted_once_for_each_key_and_the_old_key_waits_for_it(tea
     assert team.sandbox.accepts(team.text())
     assert web.restarts == 2
     assert web.stands()["spec"]["template"]["spec"] == before, "nothing else was changed"
-    assert [words for words in told(team, "Restarted") if "deployment/web" in words and "revision 2" in words]
+
+    def told_of_both() -> bool:
+        return all(any(f"revision {n}." in words for words in told(team, "Restarted")) for n in (1, 2))
+
+    wait_for(told_of_both, "an event for each")
+    assert all("deployment/web" in words for words in told(team, "Restarted"))
 
 
 @scenarios
@@ -176,16 +187,18 @@ def an_old_key_outlives_no_rollout_that_was_complete_before_its_overlap(team: Te
     """Complete while the overlap lasts: the key ends with the overlap, without another look."""
     may_restart(team)
     web = Web(team)
-    team.create(rotation={"overlap": "40s", "restart": [WEB]})
+    team.create(rotation={"overlap": "30s", "restart": [WEB]})
     web.marked(team.ready()["keyId"])
     web.runs()
     old = team.text()
     team.annotate("search", rotate="now")
-    web.marked(team.ready(revision=2)["keyId"])
+    status = team.ready(revision=2)
+    web.marked(status["keyId"])
     web.runs()
     wait_for(lambda: "rollout" not in team.status(), "the rollout is seen to be complete")
-    assert team.sandbox.accepts(old), "its overlap lasts"
     wait_for(lambda: not team.sandbox.accepts(old), "the old key is refused")
+    [entry] = status["previous"]
+    assert team.sandbox.revoked_at(entry["keyId"]) >= datetime.fromisoformat(entry["revokeAt"]), "its overlap lasts"
     assert web.restarts == 2
 
 
@@ -242,7 +255,7 @@ def a_compromised_key_ends_at_once_and_its_consumers_are_restarted(team: Team):
 def argo_rollouts_are_restarted_and_waited_for(team: Team):
     """One with a pod template of its own by that; one that has another's says which to name."""
     team.plane.kubectl("apply", "--server-side", "-f", "-", stdin=_yaml(ROLLOUTS))
-    team.plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/rollouts.argoproj.io")
+    team.plane.kubectl("wait", "--for=condition=Established", "--timeout=120s", "crd/rollouts.argoproj.io")
     may_restart(team)
     folder = f"{ARGO}/namespaces/{team.namespace}/rollouts"
     for name, spec in {

@@ -72,7 +72,7 @@ def all_used(plane: Plane, user: str, rights: set[Right], namespace: str | None 
         return rights - used(entries)
 
     try:
-        wait_for(lambda: not left(), "each right is used", seconds=20, pause=1)
+        wait_for(lambda: not left(), "each right is used", pause=1)
     except AssertionError:
         raise AssertionError(f"granted and never used: {left()}") from None
 
@@ -120,7 +120,7 @@ def test_each_right_in_the_whole_cluster_is_used_and_no_call_denied(guarded: Gua
         guarded.plane.call("DELETE", f"{GROUP}/{made}")
     everywhere = rights_of(guarded.plane.call("GET", f"{RBAC}/clusterroles/keywright"))
     home = rights_of(guarded.plane.call("GET", f"{RBAC}/namespaces/keywright-system/roles/keywright"))
-    # The lease is renewed every two seconds: all else is quicker than that.
+    # The lease is renewed every few seconds, and events give way to keys.
     all_used(guarded.plane, ACCOUNT, everywhere)
     all_used(guarded.plane, ACCOUNT, home, "keywright-system")
     assert denied(guarded.plane, ACCOUNT) == [], "nor in any test before this one"
@@ -139,10 +139,7 @@ def test_each_right_in_one_namespace_is_used_and_no_call_denied(
         live_a_life(team, proxy, "KeyIssuer")
         role = plane.call("GET", f"{RBAC}/namespaces/{namespace}/roles/keywright")
         user = f"system:serviceaccount:{namespace}:keywright"
-        # The lease is renewed every two seconds: all else is quicker than that.
-        wait_for(
-            lambda: not rights_of(role) - used(requests_of(plane, user)), "each right is used", seconds=30, pause=1
-        )
+        all_used(plane, user, rights_of(role))
         assert denied(plane, user) == []
 
 
@@ -150,7 +147,7 @@ def test_each_right_in_one_namespace_is_used_and_no_call_denied(
 def test_each_right_to_restart_is_used_and_no_call_denied(guarded: Guarded):
     """Of the Role of manifests/restart: one workload of each kind, whose pods nobody starts, so that an older key waits for all."""
     guarded.plane.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(ROLLOUTS))
-    guarded.plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/rollouts.argoproj.io")
+    guarded.plane.kubectl("wait", "--for=condition=Established", "--timeout=120s", "crd/rollouts.argoproj.io")
     with guarded.a_team() as team:
         may_restart(team)
         common = {"selector": {"matchLabels": {"app": "web"}}, "template": a_template()}
@@ -225,7 +222,9 @@ def test_what_people_may_do_by_a_role(plane: Plane, namespace: str, role: str):
         return answer["status"]["allowed"]
 
     expected = PEOPLE[role]
-    wait_for(lambda: may(next(iter(expected))), "the binding and the aggregation are seen")
+    wait_for(
+        lambda: all(may(asked) for asked in expected if expected[asked]), "the binding and the aggregation are seen"
+    )
     assert {asked: may(asked) for asked in expected} == expected
     if role.startswith("keywright-") or role == "view":
         assert not any(may(f"{verb} secrets") for verb in ("get", "list", "watch", "create", "patch"))

@@ -46,9 +46,21 @@ def document(team: Team, *arguments: str) -> dict[str, Any]:
     return found
 
 
+def issuer_works(team: Team) -> None:
+    """Wait until the issuer says so of itself: a key may be Ready before that, and taking hold of the issuer may come in between."""
+    path = f"{GROUP}/namespaces/{team.namespace}/keyissuers/mistral"
+
+    def said() -> bool:
+        conditions = (team.plane.call("GET", path).get("status") or {}).get("conditions") or ()
+        return any((c["type"], c["status"]) == ("Ready", "True") for c in conditions)
+
+    wait_for(said, "the issuer says that it works")
+
+
 @scenarios
 def what_is_wrong_comes_first(team: Team):
     """One line of keys each, the trouble above them with its remedy, the numbers below; and no plaintext."""
+    issuer_works(team)
     team.create("search")
     team.create("typo", workspace="serach-prod")
     team.ready("search")
@@ -77,6 +89,7 @@ def what_is_wrong_comes_first(team: Team):
 @scenarios
 def one_apikey_in_full(team: Team):
     """Key, workspace, times, older keys, conditions and events; and the same as a document."""
+    issuer_works(team)
     team.create()
     team.ready()
     keywright(team, "rotate", "search", "--wait")
@@ -145,9 +158,9 @@ def what_changes_is_followed(team: Team):
             team.delete("later")
             told(fleet, f"{team.namespace}/later is gone.")
             told(one, f"{team.namespace}/later is gone.")
-            assert one.wait(30) == 0
+            assert one.wait(PATIENCE) == 0
         fleet.send_signal(signal.SIGINT)
-        assert fleet.wait(30) == 130
+        assert fleet.wait(PATIENCE) == 130
         assert fleet.stderr is not None
         assert fleet.stderr.read() == ""
 

@@ -37,7 +37,7 @@ class Person:
         command = (sys.executable, "-m", "keywright", "sweep", "--kubeconfig", str(self._kubeconfig), "-n", namespace)
         command += ("--cluster-id", namespace[-8:], "--allow-insecure-issuers", *arguments)
         with typed(answer) as stdin:
-            return subprocess.run(command, stdin=stdin, capture_output=True, text=True, check=False, timeout=60)
+            return subprocess.run(command, stdin=stdin, capture_output=True, text=True, check=False, timeout=120)
 
     def strays(self) -> dict[str, dict[str, Any]]:
         """By key id, as a program reads them."""

@@ -53,7 +53,8 @@ def keywright(guarded: Guarded) -> Iterator[str]:
     try:
         wait_for(lambda: may(plane), "the right is known")
         wait_for(
-            lambda: refusal(plane, "default", {**FOR_VAULT, "audiences": ["other"]}, token), "the policy is in force"
+            lambda: "denied" in refusal(plane, "default", {**FOR_VAULT, "audiences": ["other"]}, token),
+            "the policy is in force",
         )
         yield token
     finally:

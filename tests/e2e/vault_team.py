@@ -58,7 +58,7 @@ def allow_tokens(plane: Plane, namespace: str, *accounts: str, operator_in: str 
     }
     plane.call("POST", f"{RIGHTS}/{namespace}/rolebindings", body)
     may = partial(plane.may, "create", "", "serviceaccounts/token", namespace)
-    wait_for(lambda: all(may(name=account, by=operator_in) for account in accounts), "the right is known")
+    wait_for(lambda: all(may(name=account, operator_in=operator_in) for account in accounts), "the right is known")
 
 
 class InVault(Team):
@@ -239,17 +239,17 @@ class VaultTeam(InVault):
         self.vault = vault_of(plane)
 
     def rotated(self, revision: int, name: str = "search") -> None:
-        """Ask for keys until there is one of this revision: triggers within seconds of one another are one."""
+        """Ask for keys until there is one of this revision, or of a later one: triggers within seconds of one another are one."""
         asked = itertools.count()
 
-        def there() -> bool:
-            if self.status(name).get("revision", 0) >= revision:
-                return True
+        def there() -> int | None:
+            if (found := self.status(name).get("revision", 0)) >= revision:
+                return found
             self.annotate(name, rotate=f"{revision}-{next(asked)}")
-            return False
+            return None
 
-        wait_for(there, f"{name} is at revision {revision}", pause=1.0)
-        self.ready(name, revision=revision)
+        found = wait_for(there, f"{name} is at revision {revision}", pause=1.0)
+        wait_for(lambda: self.condition(name).get("status") == "True", f"{name} is Ready at revision {found}")
 
 
 TEAMS: dict[Sink, type[Team]] = {"secret": Team, "vault": VaultTeam}

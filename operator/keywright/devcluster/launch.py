@@ -39,7 +39,7 @@ __all__ = ["Launcher", "disk_full", "is_running", "port_taken"]
 
 _POLL = 0.03  # seconds
 _DEADLINE = 60.0  # seconds for one component; a busy CI machine takes ten times as long as a quiet one
-_PATIENCE = 10.0  # seconds for a cluster that was ready before
+_PATIENCE = 30.0  # seconds for a cluster that was ready before: a busy machine may stand still for some
 _LAST_LINES = 10
 _PORT_TRIES = 3
 _OK = 200
