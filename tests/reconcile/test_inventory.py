@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.reconcile.world import KEY, SECRET, World
 
-from keywright.errors import Unavailable
+from keywright.errors import Conflict, Unavailable
 from keywright.keys import KeyId, ResourceKey, Tag
 from keywright.ports.issuer import KeyRequest
 
@@ -230,6 +230,24 @@ async def test_an_api_keys_trouble_costs_a_small_request_and_is_said():
     await world.process.inventory.refresh(MISTRAL)
     assert ready(world)[:2] == ("True", "AdminKeyWorks")
     assert listings(world) == 1, "the one that was refused did not get so far"
+
+
+async def test_what_a_pass_found_is_said_though_the_issuer_is_written_to_meanwhile():
+    """As by its first ApiKey, which has it held: a moment later, and without another pass."""
+    world = await a_fleet(1, shown=False)
+    writes = 0
+
+    def strike(_boundary: int, call: str) -> None:
+        nonlocal writes
+        writes += call == "before patch_status of KeyIssuer"
+        if writes == 1:
+            raise Conflict("somebody wrote")
+
+    world.faults.strike = strike
+    await world.process.inventory.refresh(MISTRAL)
+    assert ready(world)[:2] == ("True", "AdminKeyWorks")
+    assert issuer(world)["status"]["keys"] == 1
+    assert (writes, listings(world)) == (2, 1)
 
 
 async def test_a_key_that_keywright_revoked_is_no_stray_though_a_listing_shows_it():
