@@ -74,6 +74,12 @@ class LeapingLoop(asyncio.BaseEventLoop):
         heapq.heappush(self._timers, (when, next(self._count), call))
         return call
 
+    async def nap(self, seconds: float) -> None:
+        """As asyncio.sleep, which takes twice as long: a fifth of all that is awaited."""
+        woken = self.create_future()
+        self.call_at(self._now + seconds, _wake, woken)
+        await woken
+
     def _run_once(self) -> None:
         """One turn: what was ready when it began. Called by run_forever."""
         ready, timers = self._ready, self._timers
@@ -94,3 +100,8 @@ class LeapingLoop(asyncio.BaseEventLoop):
                     raise
                 except BaseException as error:  # noqa: BLE001 - as asyncio does it: nobody waits for it
                     self.call_exception_handler({"message": "an exception in a callback", "exception": error})
+
+
+def _wake(sleeper: asyncio.Future[None]) -> None:
+    if not sleeper.done():
+        sleeper.set_result(None)

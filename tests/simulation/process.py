@@ -122,7 +122,7 @@ class Process(Faults):
     async def meet(self, point: str) -> None:
         """Let others go first; then perhaps something goes wrong."""
         self.world.check()
-        await asyncio.sleep(self.world.delay())
+        await self.world.delay()
         if self.dead or self.frozen_until:  # of thousands of steps few are
             await self.awake()
         fault = self.world.next_fault(point)

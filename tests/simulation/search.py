@@ -20,6 +20,8 @@ __all__ = ["BATCH", "Found", "search", "told", "told_for_some_seed"]
 
 BATCH: Final = 200
 """Histories of one seed: so few that a failing batch is played again in seconds."""
+_RARELY: Final = 20_000
+"""Objects made between two looks for garbage: about one look a history."""
 _RACES: Final = 40
 """Orders in which what is going on at once may happen."""
 
@@ -94,9 +96,12 @@ def quiet() -> Iterator[None]:
     """Thousands of operators would log their lives, and what stood here before them be looked through for garbage again and again."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
+    often = gc.get_threshold()
     gc.freeze()
+    gc.set_threshold(_RARELY)
     try:
         yield
     finally:
+        gc.set_threshold(*often)
         gc.unfreeze()
         logging.disable(before)

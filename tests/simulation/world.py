@@ -28,7 +28,7 @@ from keywright.errors import Ambiguous, Unavailable
 from keywright.keys import AttemptId
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from tests.simulation.history import Fault, History
 
@@ -114,7 +114,7 @@ class Site:
 class World:
     """Everything of one history."""
 
-    def __init__(self, history: History, loop: asyncio.AbstractEventLoop, *, keep_trace: bool = False) -> None:
+    def __init__(self, history: History, loop: LeapingLoop, *, keep_trace: bool = False) -> None:
         """`keep_trace`: say what happens."""
         self.history = history
         self._loop = loop
@@ -162,9 +162,9 @@ class World:
         """From 0 to 1."""
         return self._random.random()
 
-    def delay(self) -> float:
-        """Of one call."""
-        return self._random.random() * 0.05
+    def delay(self) -> Awaitable[None]:
+        """What one call takes: up to 50 ms."""
+        return self._loop.nap(self._random.random() * 0.05)
 
     def rollout_lasts(self) -> timedelta | None:
         """Of one rollout; None: until it is mended."""

@@ -228,7 +228,11 @@ def conditions(s: Situation, sayings: list[Saying]) -> list[Condition]:
 
 
 def _condition(s: Situation, saying: Saying, stands: Condition | None) -> Condition:
-    """With the time of the one that stands, where its status does not change."""
+    """With the time of the one that stands, where its status does not change; that very one where nothing does."""
+    generation = s.observed.subject.generation
+    said = saying.status, saying.reason, saying.message, generation
+    if stands and (stands.status, stands.reason, stands.message, stands.observed_generation) == said:
+        return stands
     since = stands.last_transition_time if stands is not None and stands.status == saying.status else s.now
     return Condition(
         type=saying.type,
@@ -236,5 +240,5 @@ def _condition(s: Situation, saying: Saying, stands: Condition | None) -> Condit
         reason=saying.reason,
         message=saying.message,
         last_transition_time=since,
-        observed_generation=s.observed.subject.generation,
+        observed_generation=generation,
     )

@@ -76,10 +76,11 @@ class WorkQueue(Generic[K]):
         owner: Callable[[K], Hashable] | None = None,
         places: float = float("inf"),
     ) -> None:
-        """`rank`: how urgent a name is now, lowest first; asked only while several are due. None: all are equal.
+        """Wants a running event loop. `rank`: how urgent a name is now, lowest first, asked while several are due; None: all are equal.
 
         `owner`: whose a name is, None: all are of one; `places`: how many names are worked on at once, for owners to share.
         """
+        self._loop = asyncio.get_running_loop()
         self._rank = rank
         self._owner = owner or (lambda _: None)
         self._places = places
@@ -117,13 +118,13 @@ class WorkQueue(Generic[K]):
 
     def overdue(self) -> tuple[int, float]:
         """How many names are due, and for how many seconds the oldest has been."""
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         late = [now - at for at in self._due.values() if at <= now]
         return len(late), max(late, default=0.0)
 
     def add(self, key: K, delay: float = 0.0) -> None:
         """Make sure that the name is given out within `delay` seconds: an earlier time wins over a later one."""
-        at = asyncio.get_running_loop().time() + max(0.0, delay)
+        at = self._loop.time() + max(0.0, delay)
         if key in self._in_flight:
             self._again[key] = min(at, self._again.get(key, at))
             return
@@ -138,7 +139,7 @@ class WorkQueue(Generic[K]):
 
     async def get(self) -> K:
         """The next due name, locked until `done`. Raises QueueClosed once closed."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         while not self._closed:
             if self._first() <= (now := loop.time()) + _TICK and (found := self._take(now)):
                 (key,) = found
@@ -278,11 +279,11 @@ class WorkQueue(Generic[K]):
             self._alarm.cancel()
             self._alarm = None
         if self._idle and at < float("inf"):
-            self._alarm = asyncio.get_running_loop().call_at(at, self._ring)
+            self._alarm = self._loop.call_at(at, self._ring)
 
     def _ring(self) -> None:
         self._alarm = None
-        if self._idle and self._first() <= asyncio.get_running_loop().time() + _TICK:
+        if self._idle and self._first() <= self._loop.time() + _TICK:
             self._wake_one()
         else:
             self._set_alarm()
@@ -304,7 +305,7 @@ class WorkQueue(Generic[K]):
         if delay is not None:
             self.add(key, delay)
         if again is not None:
-            self.add(key, again - asyncio.get_running_loop().time())
+            self.add(key, again - self._loop.time())
         self._set_alarm()
 
     def close(self) -> None:
