@@ -17,14 +17,13 @@ from keywright.api.apikey import KeyIssuerIdentity, called
 from keywright.api.durations import parse_duration
 from keywright.api.reading import read_issuer_spec
 from keywright.api.reasons import Reason
-from keywright.errors import Ambiguous, Conflict, Rejected, Retryable, Terminal
+from keywright.errors import Ambiguous, Rejected, Retryable, Terminal
 from keywright.keys import KeyId, ResourceKey, Tag
 from keywright.planning.observed import Refusal
 from keywright.planning.strays import survey
 from keywright.ports.cluster import EventNote
-from keywright.reconcile.account import tell_condition
 from keywright.reconcile.directory import ref_of, refusal_of
-from keywright.reconcile.issuer_status import next_status, status_of
+from keywright.reconcile.issuer_status import IssuerStatusWriter
 from keywright.reconcile.lastread import LastRead
 from keywright.reconcile.pace import PassPace
 from keywright.reconcile.sightings import LAG, Sightings
@@ -49,8 +48,6 @@ _FAILED_AGAIN: Final = 20.0
 _REST: Final = 0.5
 """The share of its interval that lies between two passes at least, however long one takes."""
 _SOONEST: Final = 1.0
-_SAID_AGAIN: Final = (1.0, 5.0, 0.0)
-"""Seconds between two tries to write a status that somebody else's writes get in the way of; after the last, the next pass says it."""
 _NAMED: Final = 10
 """Strays that an event names: `keywright sweep` shows all."""
 _ENDING: Final = re.compile(r"[A-Za-z0-9]{4}\Z")
@@ -107,6 +104,7 @@ class Inventory:
         self._clock = clock
         self._monotonic = monotonic
         self._sleep = sleep
+        self._statuses = IssuerStatusWriter(cluster, clock=clock, sleep=sleep)
         self._wake = wake
         self._metrics = metrics
         self._books: dict[Ref, _Book] = {}
@@ -329,25 +327,8 @@ class Inventory:
         book.strays = ids
 
     async def _say(self, ref: Ref, *, refusal: Refusal | None = None, counted: Survey | None = None) -> None:
-        """Write the issuer's status where it changed; once more where somebody wrote the issuer meanwhile, as its first key does."""
-        for pause in _SAID_AGAIN:
-            found = self._cluster.issuer(*ref)
-            if found is None:
-                return
-            vanished = self._books[ref].sightings.vanished if ref in self._books else 0
-            before = status_of(found)
-            after = next_status(found, before, self._clock(), refusal=refusal, counted=counted, vanished=vanished)
-            if after == before:
-                return
-            try:
-                await self._cluster.patch_status(found, after.to_dict())
-            except Conflict:
-                await self._sleep(pause)  # by then a watch has told
-            except Retryable:
-                return  # the apiserver is away: the next pass says it
-            else:
-                tell_condition(found, before.conditions, after.conditions)
-                return
+        vanished = self._books[ref].sightings.vanished if ref in self._books else 0
+        await self._statuses.say(ref, refusal=refusal, counted=counted, vanished=vanished)
 
     def _forget(self, ref: Ref) -> None:
         self._doubted.discard(ref)

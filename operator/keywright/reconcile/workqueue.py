@@ -139,14 +139,13 @@ class WorkQueue(Generic[K]):
 
     async def get(self) -> K:
         """The next due name, locked until `done`. Raises QueueClosed once closed."""
-        loop = self._loop
         while not self._closed:
-            if self._first() <= (now := loop.time()) + _TICK and (found := self._take(now)):
+            if self._first() <= (now := self._loop.time()) + _TICK and (found := self._take(now)):
                 (key,) = found
                 self._in_flight.add(key)
                 self._set_alarm()
                 return key
-            woken = loop.create_future()
+            woken = self._loop.create_future()
             self._idle.append(woken)
             self._set_alarm()
             try:
