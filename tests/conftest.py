@@ -165,6 +165,11 @@ class Plane:
         operator_in: str = "keywright-system",
     ) -> bool:
         """Whether the ServiceAccount of the operator that lies there has a right: the apiserver takes a moment to know of a Role."""
+        user = f"system:serviceaccount:{operator_in}:keywright"
+        return self.allows(user, verb, group, resource, namespace, name=name)
+
+    def allows(self, user: str, verb: str, group: str, resource: str, namespace: str, *, name: str = "") -> bool:
+        """Whether somebody has a right, as the authorizer says: nothing is tried, so that no call is denied."""
         resource, _, sub = resource.partition("/")
         asked = {
             "namespace": namespace,
@@ -174,8 +179,8 @@ class Plane:
             "subresource": sub,
             "name": name,
         }
-        user = {"user": f"system:serviceaccount:{operator_in}:keywright", "resourceAttributes": asked}
-        answer = self.call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {"spec": user})
+        review = {"spec": {"user": user, "resourceAttributes": asked}}
+        answer = self.call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
         return answer["status"]["allowed"]
 
     def token_of(self, namespace: str, service_account: str) -> str:
@@ -221,10 +226,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What the simulation has seen: how many histories, from which seeds, and what each guard is for."""
     passed = [report for report in terminalreporter.getreports("passed") if report.when == "call"]
-    properties = [entry for report in passed for entry in report.user_properties]
-    batches = {
-        seed: report for report in passed for name, seed in report.user_properties if name == "simulated batch of seed"
-    }
+    told = [(name, value, report) for report in passed for name, value in report.user_properties]
+    batches = {seed: report for name, seed, report in told if name == "simulated batch of seed"}
     if seeds := sorted(batches):
         terminalreporter.section("simulation")
         histories = len(seeds) * BATCH
@@ -232,7 +235,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(
             f"{histories} histories of seeds {seeds[0]} to {seeds[-1]} without a violation, in {took:.0f} s"
         )
-    if guards := sorted(row for name, row in properties if name == "guard"):
+    if guards := sorted(row for name, row, _ in told if name == "guard"):
         terminalreporter.section("guards of the protocol, each left out")
         for row in guards:
             terminalreporter.write_line(row)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["Operator", "Program", "Sandbox", "environment", "wait_for"]
+__all__ = ["Operator", "Program", "Sandbox", "audited", "environment", "wait_for"]
 
 T = TypeVar("T")
 
@@ -196,6 +196,12 @@ class Sandbox(Program):
         return next(
             datetime.fromisoformat(log["created_at"]) for log in logs if log["target_metadata"]["key_id"] == key_id
         )
+
+
+def audited(log: Path) -> list[dict[str, Any]]:
+    """Each request that an apiserver's audit log tells of; its last line may be half written."""
+    whole, _, _ = log.read_text(encoding="utf-8").rpartition("\n")
+    return [json.loads(line) for line in whole.split("\n") if line]
 
 
 class Operator(Program):

@@ -211,17 +211,20 @@ class Rule:
 
 
 class Gate:
-    """Keeps requests where they are until it is opened."""
+    """Keeps requests where they are until it is opened: before the platform is asked, or once it has answered."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, committed: bool) -> None:
+        self._committed = committed
         self._go: Future[None] = Future()
         self.rule: Rule | None = None
         """Which requests come to it."""
 
     async def __call__(self, exchange: Exchange) -> bool:
         """The fault."""
+        answer = await exchange.forward() if self._committed else None
         await asyncio.shield(asyncio.wrap_future(self._go))
-        return await passes(exchange)
+        await exchange.send(answer or await exchange.forward())
+        return True
 
     @property
     def waiting(self) -> int:
@@ -266,11 +269,11 @@ class FaultProxy:
         self.rule(method, path, hold, containing=containing)
         return hold
 
-    def gate(self, method: str, path: str, *, through: int) -> Gate:
+    def gate(self, method: str, path: str, *, through: int, committed: bool, containing: str = "") -> Gate:
         """Let so many such requests through; the others wait until it is opened."""
-        self.rule(method, path, passes, times=through)
-        gate = Gate()
-        gate.rule = self.rule(method, path, gate, times=None)
+        self.rule(method, path, passes, times=through, containing=containing)
+        gate = Gate(committed=committed)
+        gate.rule = self.rule(method, path, gate, times=None, containing=containing)
         return gate
 
     def asked(self, method: str, path: str, *, containing: str = "") -> list[Exchange]:

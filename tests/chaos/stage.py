@@ -188,15 +188,6 @@ class Stage(Team):
         """One ApiKey."""
         return self.plane.call("GET", self._path(name))
 
-    def issuer_status(self, name: str = "mistral") -> dict[str, Any]:
-        """Of a KeyIssuer."""
-        path = f"{GROUP}/namespaces/{self.namespace}/keyissuers/{name}"
-        return self.plane.call("GET", path).get("status") or {}
-
-    def issuer_ready(self, name: str = "mistral") -> dict[str, Any]:
-        """A KeyIssuer's condition."""
-        return next((c for c in self.issuer_status(name).get("conditions", ()) if c["type"] == "Ready"), {})
-
     def tagged(self) -> dict[str, str]:
         """Id and name of all live keys with this cluster's tag, however they came about."""
         keys = self.sandbox.live_keys(f"[kw/{self.cluster_id}/")

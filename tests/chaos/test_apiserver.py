@@ -70,7 +70,7 @@ def served(world: World, sink: Sink, **options: Any) -> Iterator[tuple[Stage, Ch
 
 def midst(stage: Stage, cause: Callable[[str], object]) -> Gate:
     """Of so many ApiKeys that are to get a key some have it, and others' requests wait at the gate, for as long as a test needs."""
-    gate = stage.proxy.gate("POST", KEYS, through=MANY // 10)
+    gate = stage.proxy.gate("POST", KEYS, through=MANY // 10, committed=False)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(cause, NAMES))
     wait_for(lambda: gate.waiting, "keys are being issued", pause=0.002)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.running import audited
 
 from keywright.devcluster import Cluster, Note, Progress, write_kubeconfig
 from keywright.devcluster.loopback import Answer, Endpoint
@@ -83,9 +84,9 @@ def test_requests_are_in_the_audit_log(cluster: Cluster, eventually):
     make_namespace(cluster, "audited")
 
     def created() -> list[dict[str, Any]]:
-        whole, _, _ = cluster.audit_log.read_text().rpartition("\n")  # the last line may be half written
-        events = [json.loads(line) for line in whole.splitlines()]
-        return [e for e in events if e["verb"] == "create" and e["objectRef"].get("name") == "audited"]
+        return [
+            e for e in audited(cluster.audit_log) if e["verb"] == "create" and e["objectRef"].get("name") == "audited"
+        ]
 
     eventually(lambda: len(created()) == 1)
     assert created()[0]["stage"] == "ResponseComplete"

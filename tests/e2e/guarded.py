@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tests.chaos.proxy import KEYS
 from tests.e2e.team import Team
 from tests.exchange import HAND
+from tests.running import audited
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +65,7 @@ def forms(plaintext: str) -> list[str]:
 
 def requests_of(plane: Plane, user: str) -> list[dict[str, Any]]:
     """All that a user's programs have asked for, as the audit log has it; not what a test asked with the user's token."""
-    found = _audited(plane)
+    found = audited(plane.audit_log)
     return [e for e in found if e["user"]["username"] == user and e["userAgent"] != HAND]
 
 
@@ -72,14 +73,9 @@ def ended(plane: Plane) -> dict[str, str]:
     """Namespaces whose deletion was asked for, and when: what gives rights there goes before the operator has finished."""
     return {
         entry["objectRef"]["name"]: entry["requestReceivedTimestamp"]
-        for entry in _audited(plane)
+        for entry in audited(plane.audit_log)
         if entry["verb"] == "delete" and (entry.get("objectRef") or {}).get("resource") == "namespaces"
     }
-
-
-def _audited(plane: Plane) -> list[dict[str, Any]]:
-    whole, _, _ = plane.audit_log.read_text(encoding="utf-8").rpartition("\n")  # the last line may be half written
-    return [json.loads(line) for line in whole.split("\n")]
 
 
 def wal_records(folder: Path) -> Iterator[bytes]:

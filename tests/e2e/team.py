@@ -167,6 +167,15 @@ class Team:
         """One condition; empty where it does not stand."""
         return next((c for c in self.status(name).get("conditions", ()) if c["type"] == of_type), {})
 
+    def issuer_status(self, name: str = "mistral") -> dict[str, Any]:
+        """Of a KeyIssuer."""
+        path = f"{GROUP}/namespaces/{self.namespace}/keyissuers/{name}"
+        return self.plane.call("GET", path).get("status") or {}
+
+    def issuer_ready(self, name: str = "mistral") -> dict[str, Any]:
+        """A KeyIssuer's condition."""
+        return next((c for c in self.issuer_status(name).get("conditions", ()) if c["type"] == "Ready"), {})
+
     def secret(self, name: str = "search-key") -> dict[str, Any] | None:
         """The Secret, or None."""
         items = self.plane.call("GET", f"/api/v1/namespaces/{self.namespace}/secrets")["items"]

@@ -90,10 +90,7 @@ class Person:
 
     def may(self, verb: str, resource: str) -> bool:
         """What the apiserver says of a right of theirs."""
-        asked = {"namespace": self.team.namespace, "verb": verb, "group": "keywright.dev", "resource": resource}
-        spec = {"user": self.name, "resourceAttributes": asked}
-        path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
-        return bool(self.team.plane.call("POST", path, {"spec": spec})["status"]["allowed"])
+        return self.team.plane.allows(self.name, verb, "keywright.dev", resource, self.team.namespace)
 
     def kubectl(self, *arguments: str) -> str:
         """As this person."""

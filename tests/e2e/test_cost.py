@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.e2e.team import Team
-from tests.running import wait_for
+from tests.running import audited, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,9 +24,7 @@ WRITES = ("create", "update", "patch", "delete")
 def requests(plane: Plane, account: str, namespace: str) -> list[dict[str, Any]]:
     """What one ServiceAccount has asked for in one namespace, as the audit log has it; rehearsals are marked."""
     found = []
-    whole, _, _ = plane.audit_log.read_text(encoding="utf-8").rpartition("\n")  # the last line may be half written
-    for line in whole.split("\n"):
-        entry = json.loads(line)
+    for entry in audited(plane.audit_log):
         where = entry.get("objectRef") or {}
         if entry["user"]["username"] == f"system:serviceaccount:{account}" and where.get("namespace") == namespace:
             found.append(entry)
@@ -52,7 +49,7 @@ def test_one_issuance_is_four_writes_and_an_event(served_plane: Plane, sandbox: 
         team.create_issuer()
         # Its finalizer and its first status, written at once, would be a conflict, after which all is read again; and a first count
         # that comes later than the key sees that it was tried.
-        wait_for(lambda: "keys" in team_issuer_status(team), "the issuer's keys have been counted")
+        wait_for(lambda: "keys" in team.issuer_status(), "the issuer's keys have been counted")
         team.create()
         team.ready()
 
@@ -89,7 +86,7 @@ def test_an_idle_minute_with_100_keys_writes_nothing(
         for name in names:
             team.ready(name)
         wait_for(lambda: len(all_events(team)) == len(names), "all events are written")
-        wait_for(lambda: team_issuer_status(team).get("keys") == len(names), "the inventory has counted them")
+        wait_for(lambda: team.issuer_status().get("keys") == len(names), "the inventory has counted them")
         wait_for(lambda: all("lastUsed" in team.status(name) for name in names), "the check of each is in its status")
         # What is seen at the apiserver is a moment later in its audit log, and in the operator's: a pass later it is for sure.
         listed = issuer_calls(operator)["list"]
@@ -115,12 +112,6 @@ def all_events(team: Team) -> list[dict[str, Any]]:
     """Of the namespace's ApiKeys."""
     items = team.plane.call("GET", f"/api/v1/namespaces/{team.namespace}/events")["items"]
     return [e for e in items if e["involvedObject"]["kind"] == "ApiKey"]
-
-
-def team_issuer_status(team: Team) -> dict[str, Any]:
-    """The KeyIssuer's own status."""
-    path = f"/apis/keywright.dev/v1alpha1/namespaces/{team.namespace}/keyissuers/mistral"
-    return team.plane.call("GET", path).get("status") or {}
 
 
 def issuer_calls(operator: Operator) -> dict[str, int]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.chaos.proxy import KEYS as WHERE_KEYS_ARE_MADE
-from tests.chaos.proxy import passes
 from tests.e2e.team import GROUP
 from tests.e2e.vault_team import TEAMS
 from tests.running import wait_for
@@ -19,7 +17,7 @@ from tests.sinks import SINKS, alone
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.chaos.proxy import Exchange, FaultProxy, Rule
+    from tests.chaos.proxy import FaultProxy, Gate
     from tests.conftest import Plane
     from tests.e2e.team import Team
     from tests.running import Operator, Sandbox
@@ -56,30 +54,9 @@ def applying(team: Team) -> Iterator[None]:
         list(applied)
 
 
-class Midst:
-    """The midst of the work, however fast a machine is: after some keys all others are made, and on their way until this is over."""
-
-    def __init__(self, proxy: FaultProxy, team: Team) -> None:
-        self._over: Future[None] = Future()
-        ours = f'"{team.namespace}/'
-        proxy.rule("POST", WHERE_KEYS_ARE_MADE, passes, times=AT_ONCE, containing=ours)
-        self._rule: Rule = proxy.rule("POST", WHERE_KEYS_ARE_MADE, self._keep, times=None, containing=ours)
-
-    async def _keep(self, exchange: Exchange) -> bool:
-        answer = await exchange.forward()
-        await asyncio.shield(asyncio.wrap_future(self._over))
-        await exchange.send(answer)
-        return True
-
-    @property
-    def kept(self) -> int:
-        """How many requests have come so far of which the answers are kept."""
-        return self._rule.met
-
-    def over(self) -> None:
-        """Answers pass again."""
-        self._rule.off = True
-        self._over.set_result(None)
+def midst(proxy: FaultProxy, team: Team) -> Gate:
+    """Of the work, however fast a machine is: after some keys all others are made, and on their way until it is opened."""
+    return proxy.gate("POST", WHERE_KEYS_ARE_MADE, through=AT_ONCE, committed=True, containing=f'"{team.namespace}/')
 
 
 def statuses(team: Team) -> list[dict[str, object]]:
@@ -111,15 +88,15 @@ def test_sigterm_finishes_what_is_in_flight(
     with plane.a_namespace() as namespace:
         operator = namespaced_operator(namespace)
         team = a_team(plane, sandbox, namespace, sink, proxy.url)
-        midst = Midst(proxy, team)
+        gate = midst(proxy, team)
         with applying(team):
             wait_for(
-                lambda: count(team, "keyId") > AT_ONCE // 2 and midst.kept, "some are issued, others are on their way"
+                lambda: count(team, "keyId") > AT_ONCE // 2 and gate.waiting, "some are issued, others are on their way"
             )
             since = len(operator.said())
             operator.signal(signal.SIGTERM)
             operator.says("stopping: finishing what is in flight", since)
-            midst.over()
+            gate.open()
             assert operator.ended() == 0
         assert 0 < count(team, "keyId") < KEYS, "it was told in the midst of its work"
         assert count(team, "attempt") == 0
@@ -137,11 +114,11 @@ def test_a_killed_operator_leaves_no_key_behind(
     with plane.a_namespace() as namespace:
         operator = namespaced_operator(namespace)
         team = a_team(plane, sandbox, namespace, sink, proxy.url)
-        midst = Midst(proxy, team)
+        gate = midst(proxy, team)
         with applying(team):
-            wait_for(lambda: midst.kept, "some are made, and on their way")
+            wait_for(lambda: gate.waiting, "some are made, and on their way")
             operator.kill()
-            midst.over()
+            gate.open()
         assert count(team, "keyId") < KEYS, "it was killed in the midst of its work"
         operator.start()
         all_have_exactly_one_working_key(team)

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.e2e.relay import a_relay
 from tests.e2e.team import MERGE, Team
-from tests.running import Operator, wait_for
+from tests.running import Operator, audited, wait_for
 
 from keywright.devcluster import write_kubeconfig
 
@@ -69,11 +69,7 @@ class Replica(Operator):
     def written(self) -> list[str]:
         """What it has changed at the apiserver, or tried to, as the audit log has it."""
         found = []
-        whole, _, _ = self._plane.audit_log.read_text(encoding="utf-8").rpartition(
-            "\n"
-        )  # the last line may be half written
-        for line in whole.split("\n"):
-            entry = json.loads(line)
+        for entry in audited(self._plane.audit_log):
             credentials = (entry["user"].get("extra") or {}).get("authentication.kubernetes.io/credential-id", [])
             rehearsal = "dryRun=All" in entry["requestURI"]
             if self._credential in credentials and entry["verb"] in WRITES and not rehearsal:

@@ -48,13 +48,7 @@ def document(team: Team, *arguments: str) -> dict[str, Any]:
 
 def issuer_works(team: Team) -> None:
     """Wait until the issuer says so of itself: a key may be Ready before that, and taking hold of the issuer may come in between."""
-    path = f"{GROUP}/namespaces/{team.namespace}/keyissuers/mistral"
-
-    def said() -> bool:
-        conditions = (team.plane.call("GET", path).get("status") or {}).get("conditions") or ()
-        return any((c["type"], c["status"]) == ("Ready", "True") for c in conditions)
-
-    wait_for(said, "the issuer says that it works")
+    wait_for(lambda: team.issuer_ready().get("status") == "True", "the issuer says that it works")
 
 
 @scenarios

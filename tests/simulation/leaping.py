@@ -75,7 +75,7 @@ class LeapingLoop(asyncio.BaseEventLoop):
         return call
 
     async def nap(self, seconds: float) -> None:
-        """As asyncio.sleep, which takes twice as long: a fifth of all that is awaited."""
+        """As asyncio.sleep, without a timer that could be cancelled: the simulation waits so at each of its boundaries."""
         woken = self.create_future()
         self.call_at(self._now + seconds, _wake, woken)
         await woken
